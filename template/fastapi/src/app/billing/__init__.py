@@ -1,0 +1,1 @@
+"""Billing with Polar: webhooks, checkout, access."""

@@ -1,0 +1,208 @@
+"""Checkouts: only what the user may choose comes from the client, all else is set here."""
+
+import logging
+import re
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from pydantic import BaseModel, Field, field_validator
+
+from app.auth.user import User
+from app.billing import records
+from app.billing.access import access_of
+from app.billing.account import live_subscriptions
+from app.billing.catalog_types import Catalog, Price, Product
+from app.billing.context import Billing
+from app.billing.customers import ensure_customer
+from app.billing.errors import BillingError
+from app.billing.json_body import Body
+from app.billing.log import log_line
+from app.billing.plans import is_purchasable
+from app.billing.polar import PolarApi, PolarApiError
+from app.billing.rate_limit import limit
+from app.billing.read import Json
+
+DEFAULT_PATH = "/billing/success"
+ASK_POLAR_EVERY_US = 2_000_000
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+URL_CHARACTERS = "/?=&%:@!$'()*+,;~-._[]"
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class CheckoutBody(Body):
+    """What the client may choose."""
+
+    product: str = Field(min_length=1, max_length=100, description="Key of the product, from /billing/plans.")
+    locale: str | None = Field(default=None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)
+    amount: int | None = Field(default=None, ge=0, le=99_999_999, description="For pay-what-you-want prices only.")
+    path: str | None = Field(default=None, max_length=512, description="Where to land in the app after paying.")
+
+    @field_validator("locale", "amount", mode="before")
+    @classmethod
+    def _given(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("must not be null: leave it out")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _own_path(cls, value: str | None) -> str | None:
+        if value is not None and (not re.match(r"/(?![/\\])", value) or CONTROL.search(value)):
+            raise ValueError("must be a path of this app, such as /thanks")
+        return value
+
+
+class CheckoutOut(BaseModel):
+    """A checkout: send the browser to `url`."""
+
+    id: str = Field(examples=["0c3a0b9c-5a0e-4f4e-9a55-6f2d1b7c8e90"])
+    url: str = Field(examples=["https://polar.sh/checkout/polar_c_123"])
+
+
+State = Literal["pending", "confirmed", "succeeded", "failed", "expired"]
+
+
+class CheckoutStateOut(BaseModel):
+    """How a checkout stands, and whether the user has access by now."""
+
+    state: State = Field(examples=["succeeded"])
+    access: bool = Field(examples=[True])
+
+
+# Polar's statuses and ours. One that is not listed may still change.
+STATES: dict[str, State] = {
+    "open": "pending",
+    "confirmed": "confirmed",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "expired": "expired",
+}
+FINAL = {"succeeded", "failed", "expired"}
+
+
+def create_checkout(billing: Billing, user: User, body: CheckoutBody, ip: str | None, now: int) -> CheckoutOut:
+    """Create a checkout for the user."""
+    product = _product_to_buy(billing.catalog, body)
+    polar = billing.connected_polar()
+    limit(billing.database, f"checkout:{user.id}", now)
+    upgraded = _free_subscription_to_upgrade(billing, user, product)
+    ensure_customer(billing.database, polar, user)
+    answer = polar.create_checkout(_request(billing, user, product, body, ip, upgraded))
+    checkout = CheckoutOut(id=_text(answer, "id"), url=_text(answer, "url"))
+    with billing.database.write() as connection:
+        records.add_checkout(connection, answer, user.id, product.id, now)
+    return checkout
+
+
+def checkout_state(billing: Billing, user: User, checkout_id: str, now: int) -> CheckoutStateOut:
+    """Return how the user's checkout stands; Polar is asked only while that can change, and not too often."""
+    if UUID.fullmatch(checkout_id) is None:
+        raise BillingError("not_found")
+    with billing.database.read() as connection:
+        status = records.checkout_status(connection, checkout_id, user.id)
+    if status is None:
+        raise BillingError("not_found")
+    if status not in FINAL and billing.polar is not None:
+        status = _asked(billing, billing.polar, checkout_id, now) or status
+    access = access_of(billing.database, user.id, now, billing.catalog)
+    return CheckoutStateOut(state=STATES.get(status, "pending"), access=access.access)
+
+
+def _product_to_buy(catalog: Catalog, body: CheckoutBody) -> Product:
+    product = catalog.product_by_key(body.product)
+    if product is None:
+        raise BillingError("not_found", "There is no such product.")
+    if not is_purchasable(product):
+        raise BillingError("invalid_body", "product: not for sale")
+    if body.amount is not None:
+        _check_amount(product, body.amount)
+    return product
+
+
+def _check_amount(product: Product, amount: int) -> None:
+    """Refuse an amount that no currency of the product allows; which one counts is decided by Polar."""
+    custom = [price for price in product.prices if price.type == "custom"]
+    if not custom:
+        raise BillingError("invalid_body", "amount: only for products with a price of the buyer's choice")
+    if not any(_allows(price, amount) for price in custom):
+        raise BillingError("invalid_body", "amount: outside the limits of the product")
+
+
+def _allows(price: Price, amount: int) -> bool:
+    return (price.minimum or 0) <= amount and (price.maximum is None or amount <= price.maximum)
+
+
+def _free_subscription_to_upgrade(billing: Billing, user: User, product: Product) -> str | None:
+    """Return the live free subscription that this purchase replaces; refuse a second paid one where one may live."""
+    if not product.recurring:
+        return None
+    several = billing.catalog.organization.allow_multiple_subscriptions
+    free = []
+    for row in live_subscriptions(billing.database, user.id):
+        held = billing.catalog.product_by_id(row.product_id)
+        is_free = held.free if held is not None else row.amount == 0
+        if is_free and row.product_id != product.id:
+            free.append(row.id)
+        elif is_free or not several:
+            raise BillingError("has_subscription")
+    return free[0] if free else None
+
+
+def _request(
+    billing: Billing, user: User, product: Product, body: CheckoutBody, ip: str | None, upgraded: str | None
+) -> dict[str, object]:
+    app_url = billing.settings.app_url
+    optional = {
+        "customer_ip_address": ip,
+        "locale": body.locale,
+        "amount": body.amount,
+        "subscription_id": upgraded,
+    }
+    return {
+        "products": [product.id],
+        "external_customer_id": user.id,
+        "metadata": {"app_user_id": user.id},
+        "success_url": landing_url(app_url, body.path or DEFAULT_PATH),
+        "return_url": app_url,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def landing_url(app_url: str, path: str) -> str:
+    """Return the address to come back to; Polar puts the checkout's id in."""
+    base, hash_mark, fragment = path.partition("#")
+    base = base.removesuffix("?")
+    query = f"{'&' if '?' in base else '?'}checkout_id={{CHECKOUT_ID}}"
+    url = f"{app_url}{quote(base, safe=URL_CHARACTERS)}{query}{hash_mark}{quote(fragment, safe=URL_CHARACTERS)}"
+    target, own = urlsplit(url), urlsplit(app_url)
+    if (target.scheme, target.netloc) != (own.scheme, own.netloc):
+        raise BillingError("invalid_body", "path: must be a path of this app")
+    return url
+
+
+def _asked(billing: Billing, polar: PolarApi, checkout_id: str, now: int) -> str | None:
+    """Ask Polar, unless someone did a moment ago. When Polar fails, what we know stands."""
+    with billing.database.write() as connection:
+        claim = records.claim_checkout(connection, checkout_id, now, now - ASK_POLAR_EVERY_US)
+    if claim is None:
+        return None
+    try:
+        answer = polar.checkout(checkout_id)
+    except PolarApiError as error:
+        log_line("checkout_status", level=logging.WARNING, status=error.status, error=error.error)
+        return None
+    status = answer.get("status")
+    if not isinstance(status, str) or status not in STATES:
+        return None
+    with billing.database.write() as connection:
+        records.move_checkout(connection, checkout_id, claim, status)
+        if status == "succeeded":
+            records.reconcile_if_missing(connection, checkout_id, answer.get("customer_id"), now)
+    return status
+
+
+def _text(answer: Json, name: str) -> str:
+    value = answer.get(name)
+    if not isinstance(value, str) or not value:
+        raise BillingError("polar_error")
+    return value

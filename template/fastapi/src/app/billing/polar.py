@@ -1,0 +1,176 @@
+"""Polar's API: the SDK's client carries the requests (address, token, version header, time-outs), the answers are read
+as plain JSON. The SDK's own models refuse an answer with one field too few or one status too new; we use few fields."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
+from urllib.parse import quote
+
+from polar import PolarNetworkError
+from polar.v2026_10 import Polar
+
+from app.billing.read import Json
+from app.billing.reconcile import PolarGone
+
+TIMEOUT_SECONDS = 5.0
+PAGE_SIZE = 100
+MAX_PAGES = 50
+
+
+class PolarApiError(Exception):
+    """Polar refused, or did not answer as expected. `status` is 0 when there was no answer at all."""
+
+    def __init__(self, status: int, error: str, detail: object = None, retry_after: int | None = None) -> None:
+        self.status = status
+        self.error = error
+        self.detail = detail
+        self.retry_after = retry_after
+        super().__init__(f"Polar answered {status} {error}" if status else f"No answer from Polar: {error}")
+
+    def locations(self) -> set[str]:
+        """Return the names of the fields that a 422 complains about."""
+        entries = self.detail if isinstance(self.detail, list) else []
+        return {str(part) for entry in entries if isinstance(entry, dict) for part in _as_list(entry.get("loc"))}
+
+
+class PolarNotFound(PolarApiError, PolarGone):
+    """Polar says that this object does not exist. An expired API version also answers 404, but not this one."""
+
+
+class PolarApi:
+    """The calls that billing makes. Safe to share between threads."""
+
+    def __init__(
+        self,
+        access_token: str,
+        *,
+        environment: Literal["production", "sandbox"],
+        base_url: str | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self._sdk = Polar(access_token, environment=environment, base_url=base_url, timeout=timeout)
+        self._client = self._sdk.products.client
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._sdk.__exit__(None, None, None)
+
+    # Customers
+
+    def create_customer(self, body: Mapping[str, object]) -> Json:
+        """Create a customer."""
+        return self.call("POST", "/v1/customers/", body=body)
+
+    def external_customer(self, external_id: str) -> Json:
+        """Return the customer with this external id. Ids with a slash cannot be reached by path, however escaped."""
+        found: Iterable[Json]
+        if "/" in external_id or external_id in {".", ".."}:
+            found = self.pages("/v1/customers/", {"query": external_id})
+        else:
+            found = [self.call("GET", "/v1/customers/external/{external_id}", {"external_id": external_id})]
+        for customer in found:
+            if customer.get("external_id") == external_id:
+                return customer
+        raise PolarNotFound(404, "ResourceNotFound")
+
+    def customer_state(self, customer_id: str) -> Json:
+        """Return the customer's state: live subscriptions and granted benefits."""
+        return self.call("GET", "/v1/customers/{customer_id}/state", {"customer_id": customer_id})
+
+    def create_customer_session(self, body: Mapping[str, object]) -> Json:
+        """Create a session of Polar's customer portal."""
+        return self.call("POST", "/v1/customer-sessions/", body=body)
+
+    # Checkouts
+
+    def create_checkout(self, body: Mapping[str, object]) -> Json:
+        """Create a checkout."""
+        return self.call("POST", "/v1/checkouts/", body=body)
+
+    def checkout(self, checkout_id: str) -> Json:
+        """Return a checkout."""
+        return self.call("GET", "/v1/checkouts/{checkout_id}", {"checkout_id": checkout_id})
+
+    # Purchases
+
+    def update_subscription(self, subscription_id: str, body: Mapping[str, object]) -> Json:
+        """Change a subscription and return it."""
+        return self.call(
+            "PATCH", "/v1/subscriptions/{subscription_id}", {"subscription_id": subscription_id}, body=body
+        )
+
+    def subscriptions(self, customer_id: str) -> Iterator[Json]:
+        """Return all subscriptions of a customer, whatever their status."""
+        return self.pages("/v1/subscriptions/", {"customer_id": customer_id})
+
+    def orders(self, customer_id: str) -> Iterator[Json]:
+        """Return all orders of a customer."""
+        return self.pages("/v1/orders/", {"customer_id": customer_id})
+
+    def grants(self, customer_id: str) -> Iterator[Json]:
+        """Return all benefit grants of a customer, revoked ones included."""
+        return self.pages("/v1/benefit-grants/", {"customer_id": customer_id})
+
+    # Transport
+
+    def pages(self, path: str, query: Mapping[str, object]) -> Iterator[Json]:
+        """Return the items of all pages. A list without end is an error: half of it would look like losses."""
+        for page in range(1, MAX_PAGES + 1):
+            answer = self.call("GET", path, query={**query, "page": page, "limit": PAGE_SIZE})
+            items, pagination = answer.get("items"), answer.get("pagination")
+            last = pagination.get("max_page") if isinstance(pagination, dict) else None
+            if (
+                not isinstance(items, list)
+                or not all(isinstance(item, dict) for item in items)
+                or not isinstance(last, int)
+            ):
+                raise PolarApiError(200, "unreadable")
+            yield from items
+            if page >= last:
+                return
+        raise PolarApiError(200, "too many pages")
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        ids: Mapping[str, str] | None = None,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> Json:
+        """Send one request and return the JSON object of the answer. The SDK does not escape ids in paths: we do."""
+        escaped = {name: quote(value, safe="") for name, value in (ids or {}).items()}
+        request = self._client.build_request(
+            method, path, escaped, dict(query or {}), None if body is None else dict(body)
+        )
+        try:
+            response = self._client.send_request(request)
+        except PolarNetworkError as error:
+            cause = type(error.__cause__).__name__ if error.__cause__ else "network error"
+            raise PolarApiError(0, cause) from error
+        answer = _json_object(response.content)
+        if not response.is_success:
+            raise _api_error(response.status_code, answer or {}, response.headers.get("retry-after"))
+        if answer is None:
+            raise PolarApiError(response.status_code, "unreadable")
+        return answer
+
+
+def _json_object(content: bytes) -> Json | None:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _api_error(status: int, answer: Json, retry_after: str | None) -> PolarApiError:
+    error = answer.get("error")
+    kind = PolarNotFound if status == 404 and error == "ResourceNotFound" else PolarApiError
+    seconds = int(retry_after) if retry_after is not None and retry_after.isdecimal() and len(retry_after) < 6 else None
+    return kind(status, error if isinstance(error, str) else "unreadable", answer.get("detail"), seconds)
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

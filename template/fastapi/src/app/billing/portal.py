@@ -1,0 +1,46 @@
+"""Polar's customer portal: invoices, payment methods, cancelling. For the signed-in user, and nobody else."""
+
+from pydantic import BaseModel, Field
+
+from app.auth.user import User
+from app.billing.account import followed_customer
+from app.billing.context import Billing
+from app.billing.errors import BillingError
+from app.billing.json_body import Body
+from app.billing.polar import PolarApi, PolarApiError
+from app.billing.rate_limit import limit
+from app.billing.read import Json
+
+
+class PortalBody(Body):
+    """Nothing: whose portal it is follows from the sign-in."""
+
+
+class PortalOut(BaseModel):
+    """The address of the portal; it works for an hour."""
+
+    url: str = Field(examples=["https://polar.sh/shop/portal?customer_session_token=polar_cst_123"])
+
+
+def open_portal(billing: Billing, user: User, now: int) -> PortalOut:
+    """Return the address of the user's portal."""
+    polar = billing.connected_polar()
+    limit(billing.database, f"portal:{user.id}", now)
+    customer = followed_customer(billing.database, user.id)
+    if customer is None:
+        raise BillingError("no_customer")
+    session = _session(polar, customer.id, billing.settings.app_url)
+    url = session.get("customer_portal_url")
+    if not isinstance(url, str):
+        raise BillingError("polar_error")
+    return PortalOut(url=url)
+
+
+def _session(polar: PolarApi, customer_id: str, return_url: str) -> Json:
+    try:
+        return polar.create_customer_session({"customer_id": customer_id, "return_url": return_url})
+    except PolarApiError as error:
+        # Deleted at Polar a moment ago, and the event is still on its way.
+        if error.status == 422 and "customer_id" in error.locations():
+            raise BillingError("no_customer") from error
+        raise

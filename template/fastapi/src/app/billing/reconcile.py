@@ -1,0 +1,171 @@
+"""Bringing a customer's rows in line with Polar: when one is marked, once in a while, or by command."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from sqlalchemy import Connection, Table
+
+from app.billing import repository
+from app.billing.projections import (
+    CustomerIdentity,
+    MemberIdentity,
+    benefit_grant_row,
+    customer_identity,
+    customer_row,
+    grant_member,
+    order_row,
+    subscription_row,
+)
+from app.billing.reactions import Handlers, reactions_to_order, reactions_to_subscription
+from app.billing.read import Json, Unreadable, objects
+from app.billing.repository import AnyRow
+from app.billing.tables import benefit_grants, customers, orders, subscriptions
+from app.database import Database
+
+Versions = dict[str, tuple[int, int, str]]
+
+
+class PolarGone(Exception):
+    """Polar says that an object does not exist (404 with `error: ResourceNotFound`, nothing else)."""
+
+
+class PolarReader(Protocol):
+    """What reconciling asks Polar. A failure of any kind is an exception."""
+
+    def customer_state(self, customer_id: str) -> Json:
+        """Return the customer's state, or raise `PolarGone`."""
+
+    def subscriptions(self, customer_id: str) -> Iterator[Json]:
+        """Return all subscriptions of the customer, from all pages."""
+
+    def orders(self, customer_id: str) -> Iterator[Json]:
+        """Return all orders of the customer, from all pages."""
+
+    def grants(self, customer_id: str) -> Iterator[Json]:
+        """Return all benefit grants of the customer, from all pages."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What reconciling a customer found."""
+
+    customer_id: str
+    outcome: Literal["equal", "written", "gone"]
+    written: int = 0
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """A customer as Polar has it, read completely before anything is written."""
+
+    customer: CustomerIdentity
+    members: list[MemberIdentity]
+    rows: dict[Table, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class _Before:
+    """Which snapshots we had when the fetch began."""
+
+    mark: int | None
+    versions: dict[Table, Versions]
+
+
+TABLES = (customers, subscriptions, orders, benefit_grants)
+
+
+def reconcile_customer(
+    db: Database, polar: PolarReader, customer_id: str, now: int, reactions: Handlers | None = None
+) -> Report:
+    """Write what differs from Polar, without reactions unless given.
+
+    What Polar does not answer readably is an exception, and changes nothing. A row that an event wrote since the fetch
+    began stays as it is.
+    """
+    with db.read() as connection:
+        before = _before(connection, customer_id)
+    try:
+        state = polar.customer_state(customer_id)
+    except PolarGone:
+        return _gone(db, customer_id, before, now)
+    fetched = _read(polar, customer_id, state)
+    with db.write() as connection:
+        repository.lock_customer(connection, customer_id)
+        written = _write(connection, fetched, before, now, reactions or {})
+        repository.check_access_of(connection, repository.users_of_customer(connection, customer_id), now)
+        repository.forget_deleted_customer(connection, customer_id)
+        repository.finish_reconciliation(connection, customer_id, before.mark, now)
+    return Report(customer_id, "written" if written else "equal", written)
+
+
+def _before(connection: Connection, customer_id: str) -> _Before:
+    return _Before(
+        mark=repository.reconcile_mark(connection, customer_id),
+        versions={table: repository.versions_of(connection, table, customer_id) for table in TABLES},
+    )
+
+
+def _gone(db: Database, customer_id: str, before: _Before, now: int) -> Report:
+    with db.write() as connection:
+        repository.lock_customer(connection, customer_id)
+        if customer_id not in before.versions[customers]:
+            return Report(customer_id, "gone")
+        repository.mark_deleted(connection, customer_id, now)
+        repository.check_access_of(connection, repository.users_of_customer(connection, customer_id), now)
+        repository.finish_reconciliation(connection, customer_id, before.mark, now)
+    return Report(customer_id, "gone", 1)
+
+
+def _read(polar: PolarReader, customer_id: str, state: Json) -> _Fetched:
+    """Read everything, or raise: half an answer is none."""
+    customer = customer_identity(state)
+    if customer.id != customer_id:
+        raise Unreadable("the state of another customer")
+    objects(state, "active_subscriptions")
+    objects(state, "granted_benefits")
+    grants = list(polar.grants(customer_id))
+    rows: dict[Table, list[dict[str, Any]]] = {
+        customers: [customer_row(state)],
+        subscriptions: [subscription_row(item) for item in polar.subscriptions(customer_id)],
+        orders: [order_row(item) for item in polar.orders(customer_id)],
+        benefit_grants: [benefit_grant_row(item) for item in grants],
+    }
+    for table in (subscriptions, orders, benefit_grants):
+        if any(row["customer_id"] != customer_id for row in rows[table]):
+            raise Unreadable("a list of another customer")
+    members = [member for item in grants if (member := grant_member(item)) is not None]
+    return _Fetched(customer, members, rows)
+
+
+def _write(connection: Connection, fetched: _Fetched, before: _Before, now: int, reactions: Handlers) -> int:
+    customer_id = fetched.customer.id
+    repository.identify_customer(connection, fetched.customer)
+    for member in fetched.members:
+        repository.identify_member(connection, member)
+    written = 0
+    for table, rows in fetched.rows.items():
+        current = repository.rows_of_customer(connection, table, customer_id)
+        for row in rows:
+            if _is_to_write(current.get(row["id"]), row, before.versions[table]):
+                repository.write_fetched(connection, table, row)
+                _react(connection, table, row, now, reactions)
+                written += 1
+    return written
+
+
+def _is_to_write(current: AnyRow | None, row: Mapping[str, Any], before: Versions) -> bool:
+    if current is None:
+        return True
+    seen = before.get(row["id"])
+    version = (current.version, current.modified_us, current.webhook_id)
+    unmoved = current.version == 0 if seen is None else version == seen
+    return unmoved and any(current._mapping[name] != value for name, value in row.items())
+
+
+def _react(connection: Connection, table: Table, row: dict[str, Any], now: int, reactions: Handlers) -> None:
+    if table not in {subscriptions, orders}:
+        return
+    user_id = row["app_user_id"] or repository.external_id_of(connection, row["customer_id"])
+    found = reactions_to_order(row, user_id) if table is orders else reactions_to_subscription(row, user_id)
+    repository.add_reactions(connection, [reaction for reaction in found if reaction.name in reactions], now)

@@ -1,0 +1,633 @@
+"""The SQL of billing: short statements that say what they need of each other."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
+    union,
+    union_all,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningInsert
+
+from app.billing.dialect import Insert, lock
+from app.billing.dialect import insert as insert
+from app.billing.events import Projection
+from app.billing.projections import CustomerIdentity, Event, MemberIdentity
+from app.billing.reactions import Reaction
+from app.billing.tables import (
+    access_states,
+    benefit_grants,
+    checkouts,
+    customer_states,
+    customers,
+    members,
+    orders,
+    rate_limits,
+    reactions,
+    subscriptions,
+    webhook_events,
+)
+
+AnyRow = Row[*tuple[Any, ...]]
+AnySelect = Select[*tuple[Any, ...]]
+
+RETRYABLE = ("failed", "dead")
+
+PROJECTIONS: dict[Projection, Table] = {
+    "checkout": checkouts,
+    "customer": customers,
+    "customer_state": customer_states,
+    "member": members,
+    "order": orders,
+    "subscription": subscriptions,
+    "benefit_grant": benefit_grants,
+}
+
+# Written once and outside the guard, each by a statement of its own.
+WRITTEN_ONCE: dict[Projection, frozenset[str]] = {"checkout": frozenset({"user_id"})}
+
+
+# The inbox
+
+
+def store_event(connection: Connection, event: Event, state: str, now: int, *, again: bool = False) -> bool:
+    """Store an event as processed or ignored. False: it was before, and nothing is to be done."""
+    values = {
+        "webhook_id": event.webhook_id,
+        "type": event.type,
+        "state": state,
+        "version": event.version,
+        "customer_id": event.customer_id,
+        "body": event.body,
+        "error": None,
+        "attempts": 1,
+        "next_attempt_us": None,
+        "received_us": now,
+        "processed_us": now,
+    }
+    return _upsert_event(connection, values, again=again) is not None
+
+
+def store_failure(connection: Connection, failure: Mapping[str, Any], now: int) -> int | None:
+    """Store an event that could not be applied. Returns its attempts so far; None where it was applied before."""
+    values = {**failure, "state": "failed", "attempts": 1, "received_us": now, "processed_us": None}
+    row = _upsert_event(connection, values, again=False)
+    return None if row is None else row.attempts
+
+
+def schedule_event(connection: Connection, webhook_id: str, state: str, next_attempt_us: int | None) -> None:
+    """Say when a failed event is tried again, or that it is not (dead)."""
+    values = {"state": state, "next_attempt_us": next_attempt_us}
+    connection.execute(update(webhook_events).where(webhook_events.c.webhook_id == webhook_id).values(values))
+
+
+def claim_failed_event(connection: Connection, now: int, lease_until: int) -> AnyRow | None:
+    """Take one failed event that is due; until the lease ends no other process takes it."""
+    due = (
+        select(webhook_events.c.webhook_id)
+        .where(webhook_events.c.state == "failed", webhook_events.c.next_attempt_us <= now)
+        .order_by(webhook_events.c.next_attempt_us)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    statement = update(webhook_events).where(webhook_events.c.webhook_id == due.scalar_subquery())
+    leased = statement.values(next_attempt_us=lease_until)
+    return connection.execute(leased.returning(webhook_events.c.webhook_id, webhook_events.c.body)).first()
+
+
+def unapplied_events(connection: Connection) -> Sequence[str]:
+    """Return the ids of all events that could not be applied, oldest first."""
+    waiting = select(webhook_events.c.webhook_id).where(webhook_events.c.state.in_(RETRYABLE))
+    return connection.scalars(waiting.order_by(webhook_events.c.received_us, webhook_events.c.webhook_id)).all()
+
+
+def stored_event(connection: Connection, webhook_id: str) -> AnyRow | None:
+    """Return a stored event with its body, where that was not emptied."""
+    return connection.execute(select(webhook_events).where(webhook_events.c.webhook_id == webhook_id)).first()
+
+
+def _upsert_event(connection: Connection, values: Mapping[str, Any], *, again: bool) -> AnyRow | None:
+    return connection.execute(_event_upsert(again, tuple(values)), dict(values)).first()
+
+
+@cache
+def _event_upsert(again: bool, names: tuple[str, ...]) -> ReturningInsert[*tuple[Any, ...]]:
+    statement = insert(webhook_events)
+    kept = {"webhook_id", "attempts", "received_us"}
+    changes: dict[str, ColumnElement[Any]] = {name: statement.excluded[name] for name in names if name not in kept}
+    changes["attempts"] = webhook_events.c.attempts + 1
+    repeatable = true() if again else webhook_events.c.state.in_(RETRYABLE)
+    statement = statement.on_conflict_do_update(index_elements=["webhook_id"], set_=changes, where=repeatable)
+    return statement.returning(webhook_events.c.attempts)
+
+
+# Projections
+
+
+def lock_customer(connection: Connection, customer_id: str) -> None:
+    """Let one transaction at a time touch what hangs on a customer: what it reads of it stays true until it commits."""
+    lock(connection, f"billing_customer:{customer_id}")
+
+
+def identify_customer(connection: Connection, customer: CustomerIdentity) -> None:
+    """Keep what a payload tells about a customer for good."""
+    connection.execute(_customer_identity(), asdict(customer))
+
+
+@cache
+def _customer_identity() -> Insert:
+    statement = insert(customers)
+    new, old = statement.excluded, customers.c
+    kept = {
+        "external_id": func.coalesce(old.external_id, new.external_id),
+        "created_us": case((new.created_us > old.created_us, new.created_us), else_=old.created_us),
+        "deleted_us": _earlier(old.deleted_us, new.deleted_us),
+    }
+    return statement.on_conflict_do_update(index_elements=["id"], set_=kept)
+
+
+def identify_member(connection: Connection, member: MemberIdentity) -> None:
+    """Keep what a payload tells about a member for good."""
+    connection.execute(_member_identity(), asdict(member))
+
+
+@cache
+def _member_identity() -> Insert:
+    statement = insert(members)
+    new, old = statement.excluded, members.c
+    kept = {
+        "customer_id": func.coalesce(old.customer_id, new.customer_id),
+        "external_id": func.coalesce(old.external_id, new.external_id),
+        "role": func.coalesce(old.role, new.role),
+        "deleted_us": _earlier(old.deleted_us, new.deleted_us),
+    }
+    return statement.on_conflict_do_update(index_elements=["id"], set_=kept)
+
+
+def upsert_projection(connection: Connection, event: Event) -> bool:
+    """Write the event's snapshot unless a newer one is there; True where the row moved."""
+    if event.projection is None:
+        return False
+    version = {"version": event.version, "modified_us": event.modified_us, "webhook_id": event.webhook_id}
+    row = event.row | version
+    moved = connection.execute(_snapshot_upsert(event.projection, tuple(row)), row).first() is not None
+    if event.projection == "checkout" and event.row["user_id"]:
+        _own_checkout(connection, event.row["id"], event.row["user_id"])
+    return moved
+
+
+@cache
+def _snapshot_upsert(projection: Projection, names: tuple[str, ...]) -> ReturningInsert[*tuple[Any, ...]]:
+    table = PROJECTIONS[projection]
+    key = _key(table)
+    statement = insert(table)
+    once = WRITTEN_ONCE.get(projection, frozenset())
+    changes = {name: statement.excluded[name] for name in names if name != key and name not in once}
+    statement = statement.on_conflict_do_update(index_elements=[key], set_=changes, where=_is_newer(statement, table))
+    return statement.returning(table.c[key])
+
+
+def forget_deleted_customer(connection: Connection, customer_id: str) -> None:
+    """Empty what is personal where the customer was deleted, whatever arrived before or after the deletion.
+
+    An event that waits for another try keeps its body until it was applied.
+    """
+    deleted = select(customers.c.deleted_us).where(customers.c.id == customer_id)
+    if connection.scalar(deleted) is None:
+        return
+    connection.execute(update(customers).where(customers.c.id == customer_id).values(email=None, name=None))
+    connection.execute(update(members).where(members.c.customer_id == customer_id).values(email=None, name=None))
+    applied = and_(webhook_events.c.customer_id == customer_id, webhook_events.c.state != "failed")
+    connection.execute(update(webhook_events).where(applied, webhook_events.c.body.is_not(None)).values(body=None))
+
+
+def mark_deleted(connection: Connection, customer_id: str, now: int) -> None:
+    """Note that Polar does not know the customer any more."""
+    identify_customer(connection, CustomerIdentity(id=customer_id, deleted_us=now))
+    forget_deleted_customer(connection, customer_id)
+
+
+def _own_checkout(connection: Connection, checkout_id: str, user_id: str) -> None:
+    unowned = and_(checkouts.c.id == checkout_id, checkouts.c.user_id.is_(None))
+    connection.execute(update(checkouts).where(unowned).values(user_id=user_id))
+
+
+def _is_newer(statement: Insert, table: Table) -> ColumnElement[bool]:
+    new, old = statement.excluded, table.c
+    return tuple_(new.version, new.modified_us, new.webhook_id) > tuple_(old.version, old.modified_us, old.webhook_id)
+
+
+def _earlier(old: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
+    return case((old.is_(None), new), (new < old, new), else_=old)
+
+
+def _key(table: Table) -> str:
+    return str(next(iter(table.primary_key.columns)).name)
+
+
+# Whose purchases they are
+
+
+def external_id_of(connection: Connection, customer_id: str) -> str | None:
+    """Return the user that a customer is linked to."""
+    return connection.scalar(select(customers.c.external_id).where(customers.c.id == customer_id))
+
+
+def users_of_event(connection: Connection, event: Event) -> set[str]:
+    """Return whose access an event may have changed."""
+    users = {event.row.get("app_user_id")}
+    if event.customer_id and event.projection in {"customer", "member"}:
+        users |= users_of_customer(connection, event.customer_id)
+    elif event.customer_id:
+        users.add(external_id_of(connection, event.customer_id))
+    if event.member:
+        users.add(connection.scalar(select(members.c.external_id).where(members.c.id == event.member.id)))
+    return {user for user in users if user}
+
+
+def users_of_customer(connection: Connection, customer_id: str) -> set[str]:
+    """Return everybody whose access hangs on a customer."""
+    named = union(
+        select(customers.c.external_id).where(customers.c.id == customer_id),
+        select(members.c.external_id).where(members.c.customer_id == customer_id),
+        select(subscriptions.c.app_user_id).where(subscriptions.c.customer_id == customer_id),
+        select(orders.c.app_user_id).where(orders.c.customer_id == customer_id),
+    )
+    return {user for user in connection.scalars(named) if user}
+
+
+def check_access_of(connection: Connection, user_ids: Collection[str], now: int) -> None:
+    """Have the access of users compared; in one order, so that two transactions never wait for each other."""
+    for user_id in sorted(user_ids):
+        connection.execute(_access_check(), {"user_id": user_id, "check_us": now})
+
+
+@cache
+def _access_check() -> Insert:
+    statement = insert(access_states)
+    return statement.on_conflict_do_update(index_elements=["user_id"], set_={"check_us": statement.excluded.check_us})
+
+
+# What a user has
+
+
+def purchases_of(connection: Connection, user_id: str) -> Sequence[AnyRow]:
+    """Return a row for each purchase that counts for the user: the one query behind every access check."""
+    return connection.execute(PURCHASES, {"user_id": user_id}).all()
+
+
+def subscriptions_of(connection: Connection, user_id: str) -> Sequence[AnyRow]:
+    """Return the subscriptions of a user, newest first."""
+    return connection.execute(SUBSCRIPTIONS, {"user_id": user_id}).all()
+
+
+def orders_of(connection: Connection, user_id: str) -> Sequence[AnyRow]:
+    """Return the orders of a user, newest first."""
+    return connection.execute(ORDERS, {"user_id": user_id}).all()
+
+
+def followed_customer_of(connection: Connection, user_id: str) -> AnyRow | None:
+    """Return the customer that a user follows: the newest that was not deleted."""
+    return connection.execute(FOLLOWED_CUSTOMER, {"user_id": user_id}).first()
+
+
+# These queries are built once: putting one together takes longer than running it.
+_USER = bindparam("user_id", type_=Text)
+
+
+def _followed(*columns: ColumnElement[Any]) -> AnySelect:
+    return (
+        select(*columns)
+        .where(customers.c.external_id == _USER, customers.c.deleted_us.is_(None))
+        .order_by(customers.c.created_us.desc(), customers.c.id.desc())
+        .limit(1)
+    )
+
+
+_FOLLOWED_ID = _followed(customers.c.id).scalar_subquery()
+# An external id may come back on a new customer while events of the old one still arrive.
+_OTHER_CUSTOMER = or_(customers.c.external_id.is_(None), customers.c.external_id != _USER)
+
+
+def _is_followed(table: Table) -> ColumnElement[bool]:
+    return and_(table.c.customer_id == _FOLLOWED_ID, or_(table.c.app_user_id.is_(None), table.c.app_user_id == _USER))
+
+
+def _is_elsewhere(table: Table) -> ColumnElement[bool]:
+    """Say that a purchase is the user's although it landed on a customer that is not: our server asked for it."""
+    return and_(table.c.app_user_id == _USER, _OTHER_CUSTOMER, customers.c.deleted_us.is_(None))
+
+
+def _with_customer(table: Table) -> FromClause:
+    return table.outerjoin(customers, customers.c.id == table.c.customer_id)
+
+
+def _counted(table: Table) -> AnySelect:
+    own = select(table).where(_is_followed(table))
+    elsewhere = select(table).select_from(_with_customer(table)).where(_is_elsewhere(table))
+    rows = union_all(own, elsewhere).subquery()
+    return select(rows).order_by(rows.c.created_us.desc(), rows.c.id.desc())
+
+
+def _is_owners() -> ColumnElement[bool]:
+    """Say that a grant is the customer's own: of no member, or of the member that is the customer."""
+    linked_late = and_(members.c.role == "owner", members.c.external_id.is_(None))
+    owner = exists().where(
+        members.c.id == benefit_grants.c.member_id,
+        members.c.deleted_us.is_(None),
+        or_(members.c.external_id == _USER, linked_late),
+    )
+    return or_(benefit_grants.c.member_id.is_(None), owner)
+
+
+def _is_members() -> ColumnElement[bool]:
+    """Say that a grant is of the user as a member of somebody else's team."""
+    return and_(
+        members.c.external_id == _USER,
+        members.c.deleted_us.is_(None),
+        customers.c.deleted_us.is_(None),
+        _OTHER_CUSTOMER,
+    )
+
+
+# One shape for all parts of the query; what a part does not have is NULL.
+_SHAPE: dict[str, Any] = {
+    "kind": Text,
+    "id": Text,
+    "customer_id": Text,
+    "product_id": Text,
+    "benefit_id": Text,
+    "status": Text,
+    "billing_reason": Text,
+    "subscription_id": Text,
+    "created_us": BigInteger,
+    "current_period_start_us": BigInteger,
+    "current_period_end_us": BigInteger,
+    "cancel_at_period_end": Boolean,
+    "ends_us": BigInteger,
+    "past_due_us": BigInteger,
+    "is_granted": Boolean,
+    "is_revoked": Boolean,
+    "revoked_us": BigInteger,
+}
+
+_SUBSCRIPTION: dict[str, ColumnElement[Any]] = {"kind": literal("subscription", Text)} | {
+    name: subscriptions.c[name]
+    for name in (
+        "id",
+        "customer_id",
+        "product_id",
+        "status",
+        "created_us",
+        "current_period_start_us",
+        "current_period_end_us",
+        "cancel_at_period_end",
+        "ends_us",
+        "past_due_us",
+    )
+}
+
+_ORDER: dict[str, ColumnElement[Any]] = {"kind": literal("order", Text)} | {
+    name: orders.c[name]
+    for name in ("id", "customer_id", "product_id", "status", "billing_reason", "subscription_id", "created_us")
+}
+
+_GRANT: dict[str, ColumnElement[Any]] = (
+    {"kind": literal("grant", Text)}
+    | {name: benefit_grants.c[name] for name in ("id", "benefit_id", "is_granted", "is_revoked", "revoked_us")}
+    | {name: subscriptions.c[name] for name in ("status", "past_due_us", "current_period_start_us")}
+)
+
+_BLOCK: dict[str, ColumnElement[Any]] = {"kind": literal("block", Text), "id": customers.c.id}
+
+_GRANTS = benefit_grants.outerjoin(subscriptions, subscriptions.c.id == benefit_grants.c.subscription_id)
+_MEMBER_GRANTS = (
+    members.join(benefit_grants, benefit_grants.c.member_id == members.c.id)
+    .outerjoin(customers, customers.c.id == benefit_grants.c.customer_id)
+    .outerjoin(subscriptions, subscriptions.c.id == benefit_grants.c.subscription_id)
+)
+
+
+def _part(source: FromClause, columns: Mapping[str, ColumnElement[Any]]) -> AnySelect:
+    filled = [columns.get(name, cast(null(), kind)).label(name) for name, kind in _SHAPE.items()]
+    return select(*filled).select_from(source)
+
+
+def _purchases() -> AnySelect:
+    parts = [_part(customers, _BLOCK).where(customers.c.external_id == _USER, customers.c.blocked_us.is_not(None))]
+    for table, columns in ((subscriptions, _SUBSCRIPTION), (orders, _ORDER)):
+        parts.append(_part(table, columns).where(_is_followed(table)))
+        parts.append(_part(_with_customer(table), columns).where(_is_elsewhere(table)))
+    parts.append(_part(_GRANTS, _GRANT).where(benefit_grants.c.customer_id == _FOLLOWED_ID, _is_owners()))
+    parts.append(_part(_MEMBER_GRANTS, _GRANT).where(_is_members()))
+    return select(union_all(*parts).subquery())
+
+
+PURCHASES = _purchases()
+SUBSCRIPTIONS = _counted(subscriptions)
+ORDERS = _counted(orders)
+FOLLOWED_CUSTOMER = _followed(customers.c.id, customers.c.external_id, customers.c.email, customers.c.name)
+
+
+# Reactions and the access that was last compared
+
+
+def add_reactions(connection: Connection, wanted: Iterable[Reaction], now: int) -> None:
+    """Write reactions to be run; one that was written before is not written again."""
+    for reaction in wanted:
+        statement = insert(reactions).values(
+            key=reaction.key,
+            reaction=reaction.name,
+            object_id=reaction.object_id,
+            user_id=reaction.user_id,
+            payload=reaction.payload_json(),
+            state="pending",
+            next_attempt_us=now,
+            created_us=now,
+        )
+        connection.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
+
+
+def claim_reaction(connection: Connection, now: int, lease_until: int) -> AnyRow | None:
+    """Take one reaction that is due; until the lease ends no other process takes it."""
+    due = (
+        select(reactions.c.key)
+        .where(reactions.c.state == "pending", reactions.c.next_attempt_us <= now, reactions.c.lease_us <= now)
+        .order_by(reactions.c.next_attempt_us, reactions.c.key)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    statement = update(reactions).where(reactions.c.key == due.scalar_subquery())
+    leased = statement.values(lease_us=lease_until, attempts=reactions.c.attempts + 1)
+    columns = (reactions.c.key, reactions.c.reaction, reactions.c.payload, reactions.c.attempts)
+    return connection.execute(leased.returning(*columns)).first()
+
+
+def finish_reaction(connection: Connection, key: str, attempts: int, values: Mapping[str, Any]) -> None:
+    """Write how an attempt ended, unless its lease ended before and somebody else tries again."""
+    own = and_(reactions.c.key == key, reactions.c.attempts == attempts, reactions.c.state == "pending")
+    connection.execute(update(reactions).where(own).values(lease_us=0, **values))
+
+
+def claim_access_check(connection: Connection, now: int) -> AnyRow | None:
+    """Take one user whose access is to be compared, until the transaction ends."""
+    due = (
+        select(access_states)
+        .where(access_states.c.check_us <= now)
+        .order_by(access_states.c.check_us, access_states.c.user_id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(due).first()
+
+
+def save_access_check(connection: Connection, user_id: str, access: bool, changes: int, check_us: int | None) -> None:
+    """Write the access that was found, and when to compare again."""
+    values = {"access": access, "changes": changes, "check_us": check_us}
+    connection.execute(update(access_states).where(access_states.c.user_id == user_id).values(values))
+
+
+# Reconciliation
+
+
+def mark_for_reconciliation(connection: Connection, customer_ids: Iterable[str], now: int) -> None:
+    """Have customers compared with Polar, once."""
+    for customer_id in sorted(customer_ids):
+        unmarked = and_(customers.c.id == customer_id, customers.c.reconcile_us.is_(None))
+        connection.execute(update(customers).where(unmarked).values(reconcile_us=now))
+
+
+def claim_marked_customer(connection: Connection, now: int, again_at: int) -> str | None:
+    """Take one customer that is marked and due; where reconciling fails it is due again later."""
+    due = (
+        select(customers.c.id)
+        .where(customers.c.reconcile_us <= now)
+        .order_by(customers.c.reconcile_us)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    statement = update(customers).where(customers.c.id == due.scalar_subquery()).values(reconcile_us=again_at)
+    return connection.execute(statement.returning(customers.c.id)).scalar()
+
+
+def claim_oldest_customer(connection: Connection, now: int, before: int) -> str | None:
+    """Take the customer that was not compared with Polar for the longest time, if that was long ago."""
+    due = (
+        select(customers.c.id)
+        .where(customers.c.reconciled_us < before, customers.c.version < before, customers.c.created_us < before)
+        .where(customers.c.deleted_us.is_(None), customers.c.reconcile_us.is_(None))
+        .order_by(customers.c.reconciled_us)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    statement = update(customers).where(customers.c.id == due.scalar_subquery()).values(reconciled_us=now)
+    return connection.execute(statement.returning(customers.c.id)).scalar()
+
+
+def reconcile_mark(connection: Connection, customer_id: str) -> int | None:
+    """Return the mark of a customer."""
+    return connection.scalar(select(customers.c.reconcile_us).where(customers.c.id == customer_id))
+
+
+def finish_reconciliation(connection: Connection, customer_id: str, mark: int | None, now: int) -> None:
+    """Take the mark off, unless a new one was set meanwhile."""
+    seen = customers.c.reconcile_us.is_not_distinct_from(literal(mark, BigInteger))
+    values = {
+        "reconciled_us": now,
+        "reconcile_us": case((seen, null()), else_=customers.c.reconcile_us),
+    }
+    connection.execute(update(customers).where(customers.c.id == customer_id).values(values))
+
+
+def versions_of(connection: Connection, table: Table, customer_id: str) -> dict[str, tuple[int, int, str]]:
+    """Return which snapshot each row of a customer is."""
+    columns = (table.c.id, table.c.version, table.c.modified_us, table.c.webhook_id)
+    own = table.c.id if table is customers else table.c.customer_id
+    rows = connection.execute(select(*columns).where(own == customer_id))
+    return {row.id: (row.version, row.modified_us, row.webhook_id) for row in rows}
+
+
+def rows_of_customer(connection: Connection, table: Table, customer_id: str) -> dict[str, AnyRow]:
+    """Return the rows of a customer by id."""
+    own = table.c.id if table is customers else table.c.customer_id
+    return {row.id: row for row in connection.execute(select(table).where(own == customer_id))}
+
+
+def write_fetched(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    """Write a row as Polar's API gave it. Its version stays, a new one has 0: events stamped later still win."""
+    statement = insert(table).values(dict(row))
+    changes = {name: statement.excluded[name] for name in row if name != "id"}
+    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes))
+
+
+# Disagreement
+
+
+def uncompared_states(connection: Connection, before: int, limit: int) -> list[AnyRow]:
+    """Return customer states that are old enough to be compared with our rows and were not yet."""
+    new = and_(customer_states.c.compared_version < customer_states.c.version, customer_states.c.version <= before)
+    return list(connection.execute(select(customer_states).where(new).order_by(customer_states.c.version).limit(limit)))
+
+
+def set_compared(connection: Connection, customer_id: str, version: int) -> None:
+    """Note that a customer state was compared."""
+    same = customer_states.c.customer_id == customer_id
+    connection.execute(update(customer_states).where(same).values(compared_version=version))
+
+
+def is_deleted(connection: Connection, customer_id: str) -> bool:
+    """Whether a customer was deleted."""
+    gone = exists().where(customers.c.id == customer_id, customers.c.deleted_us.is_not(None))
+    return bool(connection.scalar(select(gone)))
+
+
+# Retention
+
+
+def empty_old_bodies(connection: Connection, before: int, limit: int) -> int:
+    """Empty the bodies of events that were applied or ignored long ago; their ids stay."""
+    old = (
+        select(webhook_events.c.webhook_id)
+        .where(webhook_events.c.received_us < before, webhook_events.c.body.is_not(None))
+        .where(webhook_events.c.state.in_(["processed", "ignored"]))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    statement = update(webhook_events).where(webhook_events.c.webhook_id.in_(old)).values(body=None)
+    return len(connection.execute(statement.returning(webhook_events.c.webhook_id)).all())
+
+
+def empty_done_reactions(connection: Connection, before: int) -> None:
+    """Empty reactions that were run long ago. Their keys stay: without them the same transition would be told again."""
+    old = and_(reactions.c.state == "done", reactions.c.done_us < before, reactions.c.payload != "{}")
+    connection.execute(update(reactions).where(old).values(payload="{}", user_id=None))
+
+
+def delete_old_limits(connection: Connection, before: int) -> None:
+    """Delete counters of requests whose minute is over."""
+    connection.execute(delete(rate_limits).where(rate_limits.c.window_us < before))

@@ -1,0 +1,1 @@
+"""Migrations: `billing` holds those of billing, `versions` is for your own."""

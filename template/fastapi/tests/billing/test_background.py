@@ -1,0 +1,96 @@
+"""What is done in the background besides: retention, and customer states that disagree with our rows."""
+
+from app.billing.background import run_background
+from app.billing.reactions import Handlers
+from app.billing.time import DAY, MINUTE
+from app.database import Database
+from tests.support.deliveries import NOW, Json, apply, customer, event, grant, order, rows_of, state, subscription
+
+
+def mark(database: Database) -> int | None:
+    (row,) = rows_of(database, "billing_customers")
+    marked: int | None = row["reconcile_us"]
+    return marked
+
+
+def work(database: Database, now: int) -> None:
+    run_background(database, None, {}, 90, now)
+
+
+def live(data: Json) -> Json:
+    return {"id": data["id"], "status": data["status"], "product_id": data["product_id"]}
+
+
+class TestDisagreement:
+    """A state that our rows contradict for more than a minute has Polar asked."""
+
+    def test_a_lost_event_is_noticed_after_a_minute(self, database: Database) -> None:
+        apply(database, event("customer.state_changed", state(live=[live(subscription())])))
+        work(database, NOW + MINUTE - 1)
+        assert mark(database) is None
+        work(database, NOW + MINUTE)
+        assert mark(database) == NOW + MINUTE
+
+    def test_an_event_that_was_only_late_is_none(self, database: Database) -> None:
+        apply(database, event("customer.state_changed", state(live=[live(subscription())])))
+        apply(database, event("subscription.active", subscription(), -1))
+        work(database, NOW + MINUTE)
+        assert mark(database) is None
+
+    def test_a_lost_end_is_noticed(self, database: Database) -> None:
+        apply(database, event("subscription.active", subscription(), -9), event("customer.state_changed", state()))
+        work(database, NOW + MINUTE)
+        assert mark(database) is not None
+
+    def test_a_lost_grant_is_noticed(self, database: Database) -> None:
+        apply(database, event("customer.state_changed", state(granted=[grant()])))
+        work(database, NOW + MINUTE)
+        assert mark(database) is not None
+
+    def test_what_moved_after_the_state_is_no_contradiction(self, database: Database) -> None:
+        apply(database, event("customer.state_changed", state()), event("subscription.active", subscription(), 5))
+        work(database, NOW + MINUTE)
+        assert mark(database) is None
+
+    def test_of_a_deleted_customer_nothing_is_asked(self, database: Database) -> None:
+        gone = customer(deleted_at="2026-01-31T12:00:00Z")
+        apply(database, event("customer.state_changed", state(gone, live=[live(subscription())])))
+        work(database, NOW + MINUTE)
+        assert mark(database) is None
+
+    def test_a_state_is_compared_once(self, database: Database) -> None:
+        apply(database, event("customer.state_changed", state(live=[live(subscription())])))
+        work(database, NOW + MINUTE)
+        with database.write() as connection:
+            connection.exec_driver_sql("UPDATE billing_customers SET reconcile_us = NULL")
+        work(database, NOW + 2 * MINUTE)
+        assert mark(database) is None
+
+    def test_a_state_never_writes_purchases(self, database: Database) -> None:
+        apply(database, event("customer.state_changed", state(live=[live(subscription())], granted=[grant()])))
+        assert rows_of(database, "billing_subscriptions") == []
+        assert rows_of(database, "billing_benefit_grants") == []
+
+
+def test_bodies_are_emptied_after_the_retention_and_ids_stay(database: Database) -> None:
+    apply(database, event("order.paid", order()), event("refund.created", {"id": "r1"}), ("poison", b"{"))
+    work(database, NOW + 90 * DAY)
+    assert all(row["body"] for row in rows_of(database, "billing_webhook_events"))
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE billing_webhook_events SET state = 'dead' WHERE state = 'failed'")
+    work(database, NOW + 90 * DAY + 1)
+    kept = {row["state"]: row["body"] for row in rows_of(database, "billing_webhook_events")}
+    assert kept == {"processed": None, "ignored": None, "dead": b"{"}
+
+
+def test_reactions_that_were_run_are_emptied_after_the_retention_and_never_run_again(database: Database) -> None:
+    handlers: Handlers = {"order_paid": lambda payload, delivery: None}
+    apply(database, event("order.paid", order()), reactions=handlers)
+    work(database, NOW + MINUTE)
+    (kept,) = rows_of(database, "billing_reactions")
+    assert (kept["user_id"], kept["payload"] != "{}") == ("user_1", True)
+
+    work(database, NOW + 92 * DAY)
+    apply(database, event("order.updated", order(), 9), now=NOW + 92 * DAY, reactions=handlers)
+    (emptied,) = rows_of(database, "billing_reactions")
+    assert emptied == {**kept, "user_id": None, "payload": "{}"}

@@ -1,0 +1,207 @@
+"""Reconciling writes what differs from Polar, and nothing when Polar does not answer as it should."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from app.billing.background import run_background
+from app.billing.read import Unreadable
+from app.billing.reconcile import PolarGone, Report, reconcile_customer
+from app.billing.tables import metadata
+from app.billing.time import DAY, HOUR, MINUTE, SECOND, to_iso
+from app.database import Database
+from tests.support.deliveries import (
+    NOW,
+    Json,
+    apply,
+    customer,
+    decision_for,
+    event,
+    grant,
+    member,
+    order,
+    rows_of,
+    state,
+    subscription,
+)
+
+
+class Polar:
+    """Answers as it is told; a value that is an exception is raised."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers: Json = {"state": state(), "subscriptions": [], "orders": [], "grants": []} | answers
+        self.asked: list[str] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def customer_state(self, customer_id: str) -> Json:
+        """Return the state."""
+        self.asked.append(customer_id)
+        answer: Json = self._answer("state")
+        self.meanwhile()
+        return answer
+
+    def subscriptions(self, customer_id: str) -> Iterator[Json]:
+        """Return the subscriptions."""
+        yield from self._answer("subscriptions")
+
+    def orders(self, customer_id: str) -> Iterator[Json]:
+        """Return the orders."""
+        yield from self._answer("orders")
+
+    def grants(self, customer_id: str) -> Iterator[Json]:
+        """Return the grants."""
+        yield from self._answer("grants")
+
+    def _answer(self, name: str) -> Any:
+        answer = self.answers[name]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+FULL: Json = {"subscriptions": [subscription()], "orders": [order()], "grants": [grant()]}
+
+
+def everything(database: Database) -> dict[str, list[Json]]:
+    return {name: rows_of(database, name) for name in metadata.tables}
+
+
+def mark(database: Database, now: int = NOW) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE billing_customers SET reconcile_us = {now}")
+
+
+def test_lost_events_are_made_up_for(database: Database) -> None:
+    report = reconcile_customer(database, Polar(**FULL), "c1", NOW)
+    assert report == Report("c1", "written", 4)
+    assert [product.key for product in decision_for(database).products] == ["pro", "lifetime"]
+    assert [benefit.key for benefit in decision_for(database).benefits] == ["beta"]
+    assert rows_of(database, "billing_reactions") == []
+    assert rows_of(database, "billing_access")[0]["check_us"] == NOW
+    assert reconcile_customer(database, Polar(**FULL), "c1", NOW) == Report("c1", "equal", 0)
+
+
+def test_a_change_is_written_and_later_events_still_win(database: Database) -> None:
+    apply(database, event("subscription.active", subscription(), -10))
+    canceled = subscription(status="canceled")
+    reconcile_customer(database, Polar(subscriptions=[canceled]), "c1", NOW)
+    (row,) = rows_of(database, "billing_subscriptions")
+    assert (row["status"], row["version"]) == ("canceled", NOW - 10 * SECOND)
+    apply(database, event("subscription.active", subscription(), -5))
+    assert decision_for(database).access
+
+
+def test_a_row_that_an_event_wrote_meanwhile_stays(database: Database) -> None:
+    apply(database, event("subscription.active", subscription(), -10))
+    polar = Polar(subscriptions=[subscription(status="paused")], orders=[order(status="pending")])
+    polar.meanwhile = lambda: apply(
+        database, event("subscription.updated", subscription(amount=7), -9), event("order.paid", order(), -9)
+    )
+    reconcile_customer(database, polar, "c1", NOW)
+    assert rows_of(database, "billing_subscriptions")[0]["status"] == "active"
+    assert rows_of(database, "billing_orders")[0]["status"] == "paid"
+
+
+def test_what_polar_does_not_list_stays(database: Database) -> None:
+    apply(database, event("subscription.active", subscription()))
+    reconcile_customer(database, Polar(), "c1", NOW)
+    assert decision_for(database).access
+
+
+def test_members_come_with_their_grants(database: Database) -> None:
+    team = customer("c1", "boss")
+    given = grant(buyer=team, member_id="m2", member=member("m2", "user_2", "c1", role="member"))
+    reconcile_customer(database, Polar(state=state(team), grants=[given]), "c1", NOW)
+    assert [benefit.key for benefit in decision_for(database, "user_2").benefits] == ["beta"]
+    assert {row["user_id"] for row in rows_of(database, "billing_access")} == {"boss", "user_2"}
+
+
+def test_a_link_made_at_polar_is_learnt(database: Database) -> None:
+    apply(database, event("order.paid", order(buyer=customer(external_id=None))))
+    reconcile_customer(database, Polar(), "c1", NOW)
+    assert decision_for(database).access
+
+
+def test_gone_is_gone(database: Database) -> None:
+    apply(database, event("subscription.active", subscription()), event("customer.created", customer()))
+    assert reconcile_customer(database, Polar(state=PolarGone()), "c1", NOW).outcome == "gone"
+    assert not decision_for(database).access
+    (row,) = rows_of(database, "billing_customers")
+    assert (row["deleted_us"], row["email"], row["reconcile_us"]) == (NOW, None, None)
+
+
+def test_a_stranger_that_is_gone_leaves_no_trace(database: Database) -> None:
+    reconcile_customer(database, Polar(state=PolarGone()), "unknown", NOW)
+    assert rows_of(database, "billing_customers") == []
+
+
+BAD: list[Json] = [
+    {"state": RuntimeError("401")},
+    {"state": TimeoutError()},
+    {"state": {}},
+    {"state": customer()},
+    {"state": state() | {"active_subscriptions": None}},
+    {"state": state(customer("c2"))},
+    {"subscriptions": RuntimeError("500")},
+    {"subscriptions": [subscription(), {"id": "s2", "status": "active"}]},
+    {"subscriptions": [subscription() | {"status": None}]},
+    {"subscriptions": [subscription(buyer=customer("c2"))]},
+    {"orders": RuntimeError("429")},
+    {"orders": [{}]},
+    {"orders": PolarGone()},
+    {"grants": RuntimeError("403")},
+    {"grants": [grant() | {"benefit_id": 7}]},
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=range(len(BAD)))
+def test_a_bad_answer_changes_nothing(database: Database, bad: Json) -> None:
+    changed = {"subscriptions": [subscription(status="canceled")], "orders": [order(status="refunded")]}
+    apply(database, event("subscription.active", subscription()), event("order.paid", order()))
+    before = everything(database)
+    with pytest.raises((RuntimeError, OSError, Unreadable, PolarGone)):
+        reconcile_customer(database, Polar(**changed | bad), "c1", NOW)
+    assert everything(database) == before
+
+
+@pytest.mark.parametrize("bad", [RuntimeError("500"), Unreadable("x")])
+def test_a_customer_that_cannot_be_reconciled_is_tried_again_later(database: Database, bad: Exception) -> None:
+    apply(database, event("subscription.active", subscription()))
+    mark(database)
+    polar = Polar(state=bad)
+    for now in (NOW, NOW + MINUTE, NOW + 5 * MINUTE):
+        run_background(database, polar, {}, 90, now)
+    assert polar.asked == ["c1", "c1"]
+    polar.answers["state"] = state()
+    run_background(database, polar, {}, 90, NOW + HOUR)
+    (row,) = rows_of(database, "billing_customers")
+    assert (row["reconcile_us"], row["reconciled_us"]) == (None, NOW + HOUR)
+
+
+def test_a_mark_that_is_set_meanwhile_stays(database: Database) -> None:
+    apply(database, event("subscription.active", subscription()))
+    polar = Polar()
+    polar.meanwhile = lambda: mark(database, NOW + 1)
+    reconcile_customer(database, polar, "c1", NOW)
+    assert rows_of(database, "billing_customers")[0]["reconcile_us"] == NOW + 1
+
+
+def test_without_a_mark_a_customer_is_reconciled_once_a_day(database: Database) -> None:
+    apply(database, event("customer.created", customer()))
+    polar = Polar()
+    for now in (NOW, NOW + DAY + SECOND, NOW + DAY + HOUR, NOW + 2 * DAY + 2 * SECOND):
+        run_background(database, polar, {}, 90, now)
+    assert polar.asked == ["c1", "c1"]
+
+
+def test_reactions_only_when_asked(database: Database) -> None:
+    reconcile_customer(database, Polar(**FULL), "c1", NOW, {"order_paid": lambda payload, delivery: None})
+    assert [row["key"] for row in rows_of(database, "billing_reactions")] == ["order_paid:o1"]
+
+
+def test_what_differs_only_in_time_zone_is_equal(database: Database) -> None:
+    apply(database, event("subscription.active", subscription()), event("customer.created", customer()))
+    same = subscription(current_period_end=str(to_iso(NOW + 20 * DAY)).replace("Z", "+00:00"))
+    assert reconcile_customer(database, Polar(subscriptions=[same]), "c1", NOW).outcome == "equal"

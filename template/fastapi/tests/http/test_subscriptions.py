@@ -1,0 +1,123 @@
+"""POST /billing/subscription/…: own and live ones only, and what Polar's refusals become."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.billing.choices import PRORATION
+from tests.support.app import FREE, MONTHLY, YEARLY, Shop, error_of
+from tests.support.polar_api import Answer
+
+CHANGE, CANCEL, UNCANCEL = (f"/billing/subscription/{verb}" for verb in ("change", "cancel", "uncancel"))
+ALL = [(CHANGE, {"product": "pro_yearly"}), (CANCEL, {}), (UNCANCEL, {})]
+
+
+def at_polar(subscription: str) -> tuple[str, str]:
+    return "PATCH", f"/v1/subscriptions/{subscription}"
+
+
+def test_the_plan_changes_with_the_chosen_proration(shop: Shop) -> None:
+    subscription = shop.subscription(MONTHLY)
+
+    answer = shop.post(CHANGE, {"subscription": subscription, "product": "pro_yearly"})
+
+    assert answer.status_code == 200
+    expected = {"product_id": YEARLY.id, "proration_behavior": PRORATION}
+    assert shop.polar.body_of(*at_polar(subscription)) == expected
+    told = answer.json()
+    assert (told["id"], told["product_id"], told["status"], told["amount"]) == (subscription, YEARLY.id, "active", 1900)
+    assert told["current_period_end"] == "2026-02-28T12:00:00.000000Z"
+
+
+@pytest.mark.parametrize(("path", "ending"), [(CANCEL, True), (UNCANCEL, False)])
+def test_cancelling_and_taking_it_back(shop: Shop, path: str, ending: bool) -> None:
+    subscription = shop.subscription(MONTHLY, status="trialing")
+
+    answer = shop.post(path, {"subscription": subscription})
+
+    assert (answer.status_code, answer.json()["cancel_at_period_end"]) == (200, ending)
+    assert shop.polar.body_of(*at_polar(subscription)) == {"cancel_at_period_end": ending}
+
+
+@pytest.mark.parametrize(("path", "more"), ALL)
+def test_other_peoples_subscriptions_are_not_found(shop: Shop, path: str, more: dict[str, Any]) -> None:
+    theirs = shop.subscription(MONTHLY, user="user_2")
+    shop.subscription(FREE)
+
+    assert error_of(shop.post(path, {"subscription": theirs, **more})) == (404, "not_found")
+    assert error_of(shop.post(path, {"subscription": "../products", **more})) == (404, "not_found")
+    assert error_of(shop.post(path, {"subscription": theirs, **more}, user=None)) == (401, "unauthorized")
+    assert not shop.polar.requests
+
+
+@pytest.mark.parametrize("status", ["canceled", "unpaid", "paused", "incomplete"])
+def test_a_subscription_that_is_over_is_not_found(shop: Shop, status: str) -> None:
+    subscription = shop.subscription(MONTHLY, status=status)
+
+    assert error_of(shop.post(CANCEL, {"subscription": subscription})) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("product", "expected"),
+    [
+        ("nothing", (404, "not_found")),
+        ("lifetime", (400, "invalid_body")),
+        ("retired", (400, "invalid_body")),
+        ("", (400, "invalid_body")),
+        (None, (400, "invalid_body")),
+    ],
+)
+def test_only_plans_that_are_sold(shop: Shop, product: object, expected: tuple[int, str]) -> None:
+    subscription = shop.subscription(MONTHLY)
+
+    assert error_of(shop.post(CHANGE, {"subscription": subscription, "product": product})) == expected
+    assert not shop.polar.requests
+
+
+@pytest.mark.parametrize(("path", "more"), ALL)
+def test_nothing_else_can_be_asked_for(shop: Shop, path: str, more: dict[str, Any]) -> None:
+    subscription = shop.subscription(MONTHLY)
+
+    for extra in ("proration_behavior", "customer_id", "revoke", "seats"):
+        answer = shop.post(path, {"subscription": subscription, **more, extra: "x"})
+        assert error_of(answer) == (400, "invalid_body")
+        assert extra in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "expected"),
+    [
+        (402, "PaymentFailed", (402, "payment_failed")),
+        (403, "AlreadyCanceledSubscription", (409, "subscription_state")),
+        (409, "SubscriptionLocked", (409, "subscription_state")),
+        (422, "PolarRequestValidationError", (409, "subscription_state")),
+        (404, "ResourceNotFound", (404, "not_found")),
+        (404, "Other", (502, "polar_error")),
+        (403, "insufficient_scope", (502, "polar_error")),
+        (401, "invalid_token", (502, "polar_error")),
+        (500, "Oops", (502, "polar_error")),
+        (429, "", (503, "unavailable")),
+    ],
+)
+def test_what_polars_refusals_become(shop: Shop, status: int, error: str, expected: tuple[int, str]) -> None:
+    subscription = shop.subscription(MONTHLY)
+    shop.polar.refuse(*at_polar(subscription), status, error)
+
+    for path, more in ALL:
+        assert error_of(shop.post(path, {"subscription": subscription, **more})) == expected
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"id": "x"}', b"[]"])
+def test_an_unreadable_answer_of_polar(shop: Shop, body: bytes) -> None:
+    subscription = shop.subscription(MONTHLY)
+    shop.polar.answer(*at_polar(subscription), Answer(200, body))
+
+    assert error_of(shop.post(CANCEL, {"subscription": subscription})) == (502, "polar_error")
+
+
+@pytest.mark.parametrize(("path", "more"), ALL)
+def test_demo_products_cannot_be_changed(open_shop: Callable[..., Shop], path: str, more: dict[str, Any]) -> None:
+    shop = open_shop(connected=False)
+
+    assert error_of(shop.post(path, {"subscription": "x", **more})) == (503, "demo_catalogue")

@@ -1,0 +1,36 @@
+/** Settings for development: `.dev.vars`, made from the example when it is missing; the process's environment wins. */
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseEnv } from "node:util";
+
+export const PROJECT = join(import.meta.dirname, "..");
+
+/** Declared as secrets in wrangler.jsonc: handed over by environment, never as an argument. */
+export const SECRETS = ["POLAR_ACCESS_TOKEN", "POLAR_WEBHOOK_SECRET"];
+
+const NAME = /^(POLAR|AUTH|APP|ALLOWED|INBOX)_[A-Z_]+$/;
+const FRESH: Record<string, () => string> = {
+  POLAR_WEBHOOK_SECRET: () => `whsec_${randomBytes(32).toString("base64")}`,
+  AUTH_JWT_SECRET: () => randomBytes(32).toString("base64url"),
+};
+
+/** Every setting that has a value. */
+export function developmentSettings(): Record<string, string> {
+  const file = join(PROJECT, ".dev.vars");
+  if (!existsSync(file)) createFrom(join(PROJECT, ".dev.vars.example"), file);
+  const values = { ...parseEnv(readFileSync(file, "utf8")), ...process.env };
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]) => (NAME.test(name) && value ? [[name, value]] : [])),
+  );
+}
+
+/** Copies the example, with fresh random values in place of its secrets. */
+function createFrom(example: string, file: string): void {
+  const text = readFileSync(example, "utf8").replace(/^([A-Z_]+)=.*$/gm, (line, name: string) => {
+    const fresh = FRESH[name];
+    return fresh === undefined ? line : `${name}=${fresh()}`;
+  });
+  writeFileSync(file, text, { mode: 0o600 });
+  console.log("Created .dev.vars with random development secrets.");
+}

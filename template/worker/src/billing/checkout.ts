@@ -1,0 +1,181 @@
+/** Checkouts: only what the user may choose comes from the client, all else is set here. */
+import type { User } from "../auth/user";
+import { liveSubscriptions } from "./account";
+import { type Body, invalid, requiredString } from "./body";
+import type { Catalog, Price, Product } from "./catalog-types";
+import { ensureCustomer } from "./customers";
+import { ApiError } from "./errors";
+import { isPurchasable } from "./plans";
+import type { CheckoutRequest, PolarApi } from "./polar";
+import { instant, type PolarObject, requiredId, requiredText, text } from "./read";
+
+export const CHECKOUT_KEYS = ["product", "locale", "amount", "path"] as const;
+export type CheckoutBody = Body<(typeof CHECKOUT_KEYS)[number]>;
+
+/** What the client chose, checked. */
+export interface Choice {
+  readonly product: Product;
+  readonly locale: string | undefined;
+  readonly amount: number | undefined;
+  readonly successUrl: string;
+}
+
+/** Who buys, and from where. */
+export interface Buyer {
+  readonly user: User;
+  /** Polar picks the currency by the buyer's address, not by the server's. */
+  readonly ip: string | undefined;
+}
+
+interface Parts {
+  readonly db: D1Database;
+  readonly polar: PolarApi;
+  readonly catalog: Catalog;
+  readonly appUrl: string;
+}
+
+const DEFAULT_PATH = "/billing/success";
+const MAX_PATH_LENGTH = 512;
+const OWN_PATH = /^\/(?![/\\])/;
+const CONTROL = /\p{Cc}/u;
+const LOCALE = /^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/;
+const MAX_LOCALE_LENGTH = 35;
+
+/** Checks the body of `POST /billing/checkout`. */
+export function readChoice(body: CheckoutBody, catalog: Catalog, appUrl: string): Choice {
+  const key = requiredString("product", body.product);
+  const product = catalog.products.find((candidate) => candidate.key === key);
+  if (product === undefined) throw new ApiError("not_found", { message: "There is no such product." });
+  if (!isPurchasable(product)) throw invalid("product: not for sale.");
+  return {
+    product,
+    locale: readLocale(body.locale),
+    amount: readAmount(body.amount, product),
+    successUrl: landingUrl(appUrl, body.path ?? DEFAULT_PATH),
+  };
+}
+
+/** Creates the checkout at Polar, for the signed-in user only. */
+export async function createCheckout(
+  { db, polar, catalog, appUrl }: Parts,
+  { user, ip }: Buyer,
+  choice: Choice,
+): Promise<{ id: string; url: string }> {
+  const upgraded = await subscriptionToUpgrade(db, catalog, user.id, choice.product);
+  await ensureCustomer(db, polar, user);
+  const request = checkoutRequest(user, ip, choice, appUrl, upgraded);
+  const checkout = await polar.createCheckout(request);
+  const answer = { id: requiredId(checkout, "id"), url: requiredText(checkout, "url") };
+  await remember(db, checkout, user.id, choice.product.id);
+  return answer;
+}
+
+/** Where to land in the app after paying; Polar puts the checkout's id in. */
+export function landingUrl(appUrl: string, path: unknown): string {
+  const own =
+    typeof path === "string" &&
+    path.length <= MAX_PATH_LENGTH &&
+    OWN_PATH.test(path) &&
+    path.isWellFormed() &&
+    !CONTROL.test(path);
+  const url = own && URL.canParse(path, appUrl) ? new URL(path, appUrl) : undefined;
+  if (url === undefined || url.origin !== appUrl) {
+    throw invalid("path: must be a path of this app, such as /thanks.");
+  }
+  const separator = url.search === "" ? "?" : "&";
+  return `${url.origin}${url.pathname}${url.search}${separator}checkout_id={CHECKOUT_ID}${url.hash}`;
+}
+
+function readLocale(value: unknown): string | undefined {
+  if (isAbsent(value)) return undefined;
+  if (typeof value !== "string" || value.length > MAX_LOCALE_LENGTH || !LOCALE.test(value)) {
+    throw invalid("locale: must be a language tag such as en or fr-CA.");
+  }
+  return value;
+}
+
+/** An amount that at least one currency of the product allows; which currency counts is decided by Polar. */
+function readAmount(value: unknown, { prices }: Product): number | undefined {
+  if (isAbsent(value)) return undefined;
+  const custom = prices.filter(({ type }) => type === "custom");
+  if (custom.length === 0) throw invalid("amount: only for products whose price the buyer chooses.");
+  if (!Number.isSafeInteger(value)) throw invalid("amount: must be a whole number of minor units.");
+  const amount = value as number;
+  if (!custom.some((price) => allows(price, amount))) {
+    throw invalid("amount: outside the limits of the product.");
+  }
+  return amount;
+}
+
+function isAbsent(value: unknown): value is undefined | null {
+  return value === undefined || value === null;
+}
+
+function allows({ minimum, maximum }: Price, amount: number): boolean {
+  return amount >= (minimum ?? 0) && (maximum === null || amount <= maximum);
+}
+
+/**
+ * The live free subscription that this purchase turns into a paid one (Polar: `subscription_id`), if any.
+ * Refuses a second paid subscription where the organization allows one: Polar would, but only at the very end.
+ */
+async function subscriptionToUpgrade(
+  db: D1Database,
+  catalog: Catalog,
+  userId: string,
+  product: Product,
+): Promise<string | undefined> {
+  if (!product.recurring) return undefined;
+  let upgraded: string | undefined;
+  for (const held of await liveSubscriptions(db, userId)) {
+    const known = catalog.products.find(({ id }) => id === held.product_id);
+    const isFree = known === undefined ? held.amount === 0 : known.free;
+    if (isFree && held.product_id !== product.id) upgraded ??= held.id;
+    else if (isFree || !catalog.organization.allowMultipleSubscriptions) {
+      throw new ApiError("has_subscription");
+    }
+  }
+  return upgraded;
+}
+
+function checkoutRequest(
+  user: User,
+  ip: string | undefined,
+  { product, locale, amount, successUrl }: Choice,
+  appUrl: string,
+  upgraded: string | undefined,
+): CheckoutRequest {
+  return {
+    products: [product.id],
+    external_customer_id: user.id,
+    // Copied by Polar to the subscription and the order: tells whose they are, whatever e-mail is typed in.
+    metadata: { app_user_id: user.id },
+    success_url: successUrl,
+    return_url: appUrl,
+    ...(ip === undefined ? {} : { customer_ip_address: ip }),
+    ...(locale === undefined ? {} : { locale }),
+    ...(amount === undefined ? {} : { amount }),
+    ...(upgraded === undefined ? {} : { subscription_id: upgraded }),
+  };
+}
+
+/** Keeps whose checkout it is. Its event may have come first, and knows the rest better. */
+async function remember(db: D1Database, checkout: PolarObject, userId: string, productId: string): Promise<void> {
+  await db
+    .prepare(
+      `INSERT INTO billing_checkouts (id, user_id, customer_id, product_id, subscription_id, status, expires_us, created_us)
+       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+       ON CONFLICT (id) DO UPDATE SET user_id = COALESCE(billing_checkouts.user_id, excluded.user_id)`,
+    )
+    .bind(
+      requiredId(checkout, "id"),
+      userId,
+      text(checkout, "customer_id"),
+      productId,
+      text(checkout, "subscription_id"),
+      text(checkout, "status") ?? "open",
+      instant(checkout, "expires_at"),
+      instant(checkout, "created_at") ?? 0,
+    )
+    .run();
+}

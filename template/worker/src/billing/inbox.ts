@@ -1,0 +1,171 @@
+/**
+ * Applying a verified event: stored and projected in one transaction, or stored as failed and tried again.
+ * One event that cannot be applied never holds up another.
+ */
+import { projectionOf } from "./events";
+import { PROJECTIONS } from "./projections";
+import type { Projection, Snapshot } from "./projections/projection";
+import { type Reactions, reactionsTo } from "./reactions";
+import { isObject, optionalObject, type PolarObject, requiredText, text, Unreadable } from "./read";
+import { markForCheck } from "./store/access-store";
+import { failedEvents, type InboxEntry, storeDone, storeFailed } from "./store/inbox-store";
+import { applySnapshot, forgetIfDeleted } from "./store/projection-store";
+import { addForEvent } from "./store/reaction-store";
+import { parseInstant } from "./time";
+
+/** A delivery whose signature was found right. */
+export interface Delivery {
+  readonly webhookId: string;
+  readonly body: Uint8Array;
+}
+
+export type Outcome = "processed" | "ignored" | "failed" | "repeat";
+
+/** What became of a delivery. */
+export interface Receipt {
+  readonly outcome: Outcome;
+  readonly type: string;
+  readonly customerId: string | null;
+}
+
+interface ReadEvent {
+  readonly entry: InboxEntry;
+  /** Null for an event that is stored only. */
+  readonly projected: { readonly projection: Projection; readonly snapshot: Snapshot } | null;
+}
+
+const MAX_RETRIES_A_RUN = 20;
+const MAX_ERROR_LENGTH = 500;
+
+/**
+ * Stores and applies an event: one round trip, or two when the store refuses it. Throws when it could not be stored.
+ * Reactions are written for those that have a handler.
+ */
+export async function receive(db: D1Database, delivery: Delivery, now: number, reactions: Reactions): Promise<Receipt> {
+  const payload = parse(delivery.body);
+  const entry = describe(delivery, payload);
+  let statements: D1PreparedStatement[];
+  let outcome: Outcome;
+  try {
+    const event = readEvent(entry, payload);
+    outcome = event.projected === null ? "ignored" : "processed";
+    statements = apply(db, event, now, reactions);
+  } catch (error) {
+    outcome = "failed";
+    statements = [storeFailed(db, entry, describeError(error), now)];
+  }
+  return {
+    ...(await run(db, statements, outcome, entry, now)),
+    type: entry.type,
+    customerId: entry.customerId,
+  };
+}
+
+/** Tries failed events again whose time has come. Returns how many failed once more. */
+export async function retryFailed(db: D1Database, now: number, reactions: Reactions): Promise<number> {
+  let failures = 0;
+  for (const { webhook_id: webhookId, body } of await failedEvents(db, now, MAX_RETRIES_A_RUN)) {
+    const { outcome } = await receive(db, { webhookId, body: new Uint8Array(body ?? []) }, now, reactions);
+    if (outcome === "failed") failures += 1;
+  }
+  return failures;
+}
+
+async function run(
+  db: D1Database,
+  statements: D1PreparedStatement[],
+  outcome: Outcome,
+  entry: InboxEntry,
+  now: number,
+): Promise<{ outcome: Outcome }> {
+  try {
+    const [stored] = await db.batch(statements);
+    return { outcome: stored?.results.length === 0 ? "repeat" : outcome };
+  } catch (error) {
+    if (outcome === "failed") throw error;
+    const [stored] = await db.batch([storeFailed(db, entry, describeError(error), now)]);
+    return { outcome: stored?.results.length === 0 ? "repeat" : "failed" };
+  }
+}
+
+function apply(db: D1Database, { entry, projected }: ReadEvent, now: number, reactions: Reactions) {
+  const { webhookId, version, customerId } = entry;
+  const stored = storeDone(db, entry, projected === null ? "ignored" : "processed", now);
+  const forgotten = customerId === null ? [] : forgetIfDeleted(db, customerId);
+  if (projected === null) return [stored, ...forgotten];
+  const { projection, snapshot } = projected;
+  return [
+    stored,
+    ...applySnapshot(db, projection, snapshot, { version, webhookId }),
+    ...react(db, projection, snapshot, { webhookId, now }, reactions),
+    ...mark(db, snapshot, now),
+    ...forgotten,
+  ];
+}
+
+function react(
+  db: D1Database,
+  { table }: Projection,
+  { row, customer }: Snapshot,
+  { webhookId, now }: { webhookId: string; now: number },
+  reactions: Reactions,
+): D1PreparedStatement[] {
+  if (customer === null) return [];
+  const owner = {
+    appUserId: typeof row.app_user_id === "string" ? row.app_user_id : null,
+    customerId: customer.id,
+  };
+  return reactionsTo(table, row)
+    .filter(({ reaction }) => Object.hasOwn(reactions, reaction))
+    .map((reaction) => addForEvent(db, reaction, owner, { table, webhookId, now }));
+}
+
+function mark(db: D1Database, { customer }: Snapshot, now: number): D1PreparedStatement[] {
+  return customer === null ? [] : [markForCheck(db, customer.id, now)];
+}
+
+function parse(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    return undefined;
+  }
+}
+
+/** What can be said of an event before anything in it is trusted. */
+function describe({ webhookId, body }: Delivery, payload: unknown): InboxEntry {
+  const envelope = isObject(payload) ? payload : {};
+  const type = text(envelope, "type") ?? "";
+  return {
+    webhookId,
+    type,
+    version: parseInstant(text(envelope, "timestamp") ?? "") ?? 0,
+    customerId: mentionedCustomer(type, optionalObject(envelope, "data") ?? {}),
+    body,
+  };
+}
+
+/** The customer that an event is about, whatever its type: a deletion empties all bodies about them. */
+function mentionedCustomer(type: string, data: PolarObject): string | null {
+  if (type.startsWith("customer.")) return text(data, "id");
+  return text(data, "customer_id") ?? text(optionalObject(data, "customer") ?? {}, "id");
+}
+
+function readEvent(entry: InboxEntry, payload: unknown): ReadEvent {
+  if (!isObject(payload)) throw new Unreadable("body: not a JSON object");
+  const type = requiredText(payload, "type");
+  const name = projectionOf(type);
+  if (name === null) return { entry, projected: null };
+  const data = optionalObject(payload, "data");
+  if (data === null) throw new Unreadable("data: not an object");
+  if (entry.version === 0) throw new Unreadable("timestamp: no instant");
+  const projection = PROJECTIONS[name];
+  return {
+    entry,
+    projected: { projection, snapshot: projection.read(data, { type, version: entry.version }) },
+  };
+}
+
+function describeError(error: unknown): string {
+  return String(error).slice(0, MAX_ERROR_LENGTH);
+}

@@ -1,0 +1,194 @@
+/**
+ * Bringing one customer's rows in line with Polar. Everything is read and understood before anything is written; a row
+ * that an event was applied to in the meantime is left to the event.
+ */
+import { settle } from "./compare-access";
+import { PROJECTIONS } from "./projections";
+import type { Projection, Row, Snapshot, Value } from "./projections/projection";
+import type { Reactions } from "./reactions";
+import { type PolarObject, requiredId, requiredObjects, Unreadable } from "./read";
+import { markUsers, usersToSettle } from "./store/access-store";
+import { forgetIfDeleted, identify } from "./store/projection-store";
+import {
+  gone,
+  insertUnknown,
+  reconciled,
+  rowsOfCustomer,
+  type StoredRow,
+  updateUnmoved,
+} from "./store/reconcile-store";
+
+/** The customer does not exist at Polar: a 404 with `error: ResourceNotFound`, and nothing else. */
+export class PolarGone extends Error {
+  constructor() {
+    super("Polar does not know it.");
+    this.name = "PolarGone";
+  }
+}
+
+/** What reconciling asks Polar. Lists come whole; a failure of any kind is thrown. */
+export interface PolarReader {
+  /** `GET /v1/customers/{id}/state`; throws `PolarGone`. */
+  customerState(id: string): Promise<PolarObject>;
+  subscriptions(customerId: string): Promise<PolarObject[]>;
+  orders(customerId: string): Promise<PolarObject[]>;
+  grants(customerId: string): Promise<PolarObject[]>;
+}
+
+/** What reconciling a customer changed. */
+export interface ReconcileReport {
+  readonly customerId: string;
+  readonly gone: boolean;
+  readonly created: number;
+  readonly updated: number;
+}
+
+interface Fetched {
+  readonly projection: Projection;
+  readonly snapshots: readonly Snapshot[];
+}
+
+interface Writes {
+  readonly created: D1PreparedStatement[];
+  readonly updated: D1PreparedStatement[];
+}
+
+const { customer: CUSTOMERS, subscription, order, benefit_grant: GRANTS } = PROJECTIONS;
+const TABLES: readonly Projection[] = [CUSTOMERS, subscription, order, GRANTS];
+const STATEMENTS_A_BATCH = 50;
+
+/**
+ * Asks Polar about a customer and corrects what differs. Throws, with nothing written, when Polar's answer is no use.
+ * Reactions to a change of access run only for the handlers given: what is found late is not news by default.
+ */
+export async function reconcileCustomer(
+  db: D1Database,
+  polar: PolarReader,
+  customerId: string,
+  now: number,
+  reactions: Reactions = {},
+): Promise<ReconcileReport> {
+  const before = await storedRows(db, customerId);
+  const fetched = await fetchAll(polar, customerId);
+  if (fetched === null) return forget(db, customerId, now, reactions);
+  const writes = fetched.map((list, index) => differences(db, list, before[index] ?? [], now));
+  const created = await write(
+    db,
+    writes.flatMap((each) => each.created),
+  );
+  const updated = await write(
+    db,
+    writes.flatMap((each) => each.updated),
+  );
+  await write(db, [
+    ...fetched.flatMap(({ snapshots }) => snapshots.flatMap((snapshot) => identify(db, snapshot))),
+    ...forgetIfDeleted(db, customerId),
+  ]);
+  await conclude(db, customerId, now, reactions);
+  return { customerId, gone: false, created, updated };
+}
+
+async function storedRows(db: D1Database, customerId: string): Promise<StoredRow[][]> {
+  const found = await db.batch<StoredRow>(TABLES.map((projection) => rowsOfCustomer(db, projection, customerId)));
+  return found.map(({ results }) => results);
+}
+
+/** Everything Polar has about the customer, read whole; null when the customer is gone. */
+async function fetchAll(polar: PolarReader, customerId: string): Promise<Fetched[] | null> {
+  const state = await stateOrGone(polar, customerId);
+  if (state === null) return null;
+  const lists = [
+    [subscription, await polar.subscriptions(customerId)],
+    [order, await polar.orders(customerId)],
+    [GRANTS, await polar.grants(customerId)],
+  ] as const;
+  const readers = lists.map(([projection, items]) => ({
+    projection,
+    snapshots: items.map((item) => readOwn(projection, item, customerId)),
+  }));
+  return [{ projection: CUSTOMERS, snapshots: [readState(state, customerId)] }, ...readers];
+}
+
+async function stateOrGone(polar: PolarReader, customerId: string): Promise<PolarObject | null> {
+  try {
+    return await polar.customerState(customerId);
+  } catch (error) {
+    if (error instanceof PolarGone) return null;
+    throw error;
+  }
+}
+
+/** The state is a customer with lists: without them it is some other answer. */
+function readState(state: PolarObject, customerId: string): Snapshot {
+  requiredObjects(state, "active_subscriptions");
+  requiredObjects(state, "granted_benefits");
+  if (requiredId(state, "id") !== customerId) throw new Unreadable("state: of another customer");
+  return CUSTOMERS.read(state);
+}
+
+function readOwn(projection: Projection, item: PolarObject, customerId: string): Snapshot {
+  if (requiredId(item, "customer_id") !== customerId) throw new Unreadable(`${projection.table}: of another customer`);
+  return projection.read(item);
+}
+
+function differences(
+  db: D1Database,
+  { projection, snapshots }: Fetched,
+  before: readonly StoredRow[],
+  now: number,
+): Writes {
+  const { table } = projection;
+  const known = new Map(before.map((row) => [row.id, row]));
+  const created = snapshots.filter(({ row }) => !known.has(String(row.id)));
+  const updated = snapshots.flatMap(({ row }) => {
+    const old = known.get(String(row.id));
+    const changes = old === undefined ? {} : changedColumns(old, row);
+    return old === undefined || Object.keys(changes).length === 0 ? [] : [updateUnmoved(db, table, old, changes)];
+  });
+  const revoked = projection === GRANTS ? revokeUnlisted(db, snapshots, before, now) : [];
+  return {
+    created: created.map(({ row }) => insertUnknown(db, table, row)),
+    updated: [...updated, ...revoked],
+  };
+}
+
+function changedColumns(old: Row, row: Row): Record<string, Value> {
+  return Object.fromEntries(Object.entries(row).filter(([column, value]) => old[column] !== value));
+}
+
+/** A grant that Polar no longer lists is not granted any more. */
+function revokeUnlisted(
+  db: D1Database,
+  snapshots: readonly Snapshot[],
+  before: readonly StoredRow[],
+  now: number,
+): D1PreparedStatement[] {
+  const listed = new Set(snapshots.map(({ row }) => row.id));
+  return before
+    .filter((row) => row.is_granted === 1 && !listed.has(row.id))
+    .map((row) => updateUnmoved(db, GRANTS.table, row, { is_granted: 0, is_revoked: 1, revoked_us: now }));
+}
+
+async function forget(db: D1Database, customerId: string, now: number, reactions: Reactions): Promise<ReconcileReport> {
+  await write(db, [gone(db, customerId, now), ...forgetIfDeleted(db, customerId)]);
+  await conclude(db, customerId, now, reactions);
+  return { customerId, gone: true, created: 0, updated: 0 };
+}
+
+/** Settles the access of those concerned, then clears the mark: also the one that a late renewal has just set again. */
+async function conclude(db: D1Database, customerId: string, now: number, reactions: Reactions): Promise<void> {
+  await markUsers(db, customerId).run();
+  const users = await usersToSettle(db, customerId, now);
+  if (users.length > 0) await settle(db, users, reactions, now);
+  await reconciled(db, customerId, now).run();
+}
+
+/** Runs statements in batches of a bounded size; returns how many rows they changed. */
+async function write(db: D1Database, statements: readonly D1PreparedStatement[]): Promise<number> {
+  let changed = 0;
+  for (let start = 0; start < statements.length; start += STATEMENTS_A_BATCH) {
+    const results = await db.batch(statements.slice(start, start + STATEMENTS_A_BATCH));
+    changed += results.reduce((sum, { meta }) => sum + meta.changes, 0);
+  }
+  return changed;
+}

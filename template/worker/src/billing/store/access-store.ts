@@ -1,0 +1,72 @@
+/** The access that users were last known to have, and who is to be looked at again. */
+
+/** A user whose access is to be compared. */
+export interface AccessRow {
+  readonly user_id: string;
+  readonly access: number;
+  readonly changes: number;
+  readonly check_us: number | null;
+}
+
+/** Everybody whom something about the customer ?1 may concern: the customer's user, its members' and the buyers'. */
+const CONCERNED = `SELECT user_id FROM (
+    SELECT external_id AS user_id FROM billing_customers WHERE id = ?1
+    UNION SELECT external_id FROM billing_members WHERE customer_id = ?1
+    UNION SELECT app_user_id FROM billing_subscriptions WHERE customer_id = ?1
+    UNION SELECT app_user_id FROM billing_orders WHERE customer_id = ?1
+  ) WHERE user_id IS NOT NULL`;
+
+/** An event came: those concerned are looked at in the background. */
+export function markForCheck(db: D1Database, customerId: string, now: number): D1PreparedStatement {
+  return db
+    .prepare(
+      `INSERT INTO billing_access (user_id, check_us) SELECT user_id, ?2 FROM (${CONCERNED}) WHERE true
+       ON CONFLICT (user_id) DO UPDATE SET check_us = excluded.check_us`,
+    )
+    .bind(customerId, now);
+}
+
+/** Gives those concerned a row, without anything to look at. */
+export function markUsers(db: D1Database, customerId: string): D1PreparedStatement {
+  return db
+    .prepare(
+      `INSERT INTO billing_access (user_id) SELECT user_id FROM (${CONCERNED}) WHERE true ON CONFLICT DO NOTHING`,
+    )
+    .bind(customerId);
+}
+
+/** Those concerned whom no event waits for: what an event changed is settled with its reactions. */
+export async function usersToSettle(db: D1Database, customerId: string, now: number): Promise<AccessRow[]> {
+  const { results } = await db
+    .prepare(
+      `SELECT * FROM billing_access WHERE user_id IN (${CONCERNED}) AND (check_us IS NULL OR check_us > ?2) LIMIT 50`,
+    )
+    .bind(customerId, now)
+    .all<AccessRow>();
+  return results;
+}
+
+/** Users whose access may have changed, those that wait longest first. */
+export async function usersToCheck(db: D1Database, now: number, limit: number): Promise<AccessRow[]> {
+  const { results } = await db
+    .prepare("SELECT * FROM billing_access WHERE check_us <= ?1 ORDER BY check_us LIMIT ?2")
+    .bind(now, limit)
+    .all<AccessRow>();
+  return results;
+}
+
+/** What was found, unless an event or another run came in between. */
+export function settleAccess(
+  db: D1Database,
+  before: AccessRow,
+  access: boolean,
+  checkUs: number | null,
+): D1PreparedStatement {
+  const changed = access === (before.access === 1) ? 0 : 1;
+  return db
+    .prepare(
+      `UPDATE billing_access SET access = ?2, changes = changes + ?3, check_us = ?4
+       WHERE user_id = ?1 AND changes = ?5 AND check_us IS ?6`,
+    )
+    .bind(before.user_id, access ? 1 : 0, changed, checkUs, before.changes, before.check_us);
+}

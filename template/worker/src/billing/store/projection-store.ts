@@ -1,0 +1,83 @@
+/** Writing snapshots: every statement gives the same rows in whatever order, and however often, it runs. */
+import type { Identity, MemberIdentity, Projection, Row, Snapshot, Stamp } from "../projections/projection";
+
+/** Statements that keep a snapshot if it is the newest one of its object. */
+export function applySnapshot(
+  db: D1Database,
+  projection: Projection,
+  snapshot: Snapshot,
+  stamp: Stamp,
+): D1PreparedStatement[] {
+  const version = { version: stamp.version, modified_us: snapshot.modifiedUs, webhook_id: stamp.webhookId };
+  return [
+    ...identify(db, snapshot),
+    upsertNewest(db, projection, { ...snapshot.row, ...version }),
+    ...fillOnce(db, projection, snapshot.row),
+  ];
+}
+
+/** What any payload tells about a customer or member stands outside the order of events. */
+export function identify(db: D1Database, { customer, member }: Snapshot): D1PreparedStatement[] {
+  return [
+    ...(customer === null ? [] : [identifyCustomer(db, customer)]),
+    ...(member === null ? [] : [identifyMember(db, member)]),
+  ];
+}
+
+/**
+ * After a plain deletion Polar's payloads say `external_id: null`, and may arrive before those that name it: what is
+ * known is never overwritten.
+ */
+export function identifyCustomer(db: D1Database, customer: Identity): D1PreparedStatement {
+  return db
+    .prepare(
+      `INSERT INTO billing_customers AS t (id, external_id, created_us, deleted_us) VALUES (?1, ?2, ?3, ?4)
+       ON CONFLICT (id) DO UPDATE SET external_id = COALESCE(t.external_id, excluded.external_id),
+         created_us = MAX(t.created_us, excluded.created_us), deleted_us = ${EARLIEST_DELETION}`,
+    )
+    .bind(customer.id, customer.externalId, customer.createdUs, customer.deletedUs);
+}
+
+function identifyMember(db: D1Database, member: MemberIdentity): D1PreparedStatement {
+  return db
+    .prepare(
+      `INSERT INTO billing_members AS t (id, customer_id, external_id, deleted_us, role) VALUES (?1, ?2, ?3, ?4, ?5)
+       ON CONFLICT (id) DO UPDATE SET external_id = COALESCE(t.external_id, excluded.external_id),
+         role = COALESCE(t.role, excluded.role),
+         deleted_us = ${EARLIEST_DELETION}`,
+    )
+    .bind(member.id, member.customerId, member.externalId, member.deletedUs, member.role);
+}
+
+/** Null only where both are. */
+const EARLIEST_DELETION = `MIN(COALESCE(t.deleted_us, excluded.deleted_us), COALESCE(excluded.deleted_us, t.deleted_us))`;
+
+function upsertNewest(db: D1Database, { table, key, writtenOnce }: Projection, row: Row): D1PreparedStatement {
+  const columns = Object.keys(row);
+  const updated = columns.filter((column) => column !== key && column !== writtenOnce);
+  return db
+    .prepare(
+      `INSERT INTO ${table} AS t (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})
+       ON CONFLICT (${key}) DO UPDATE SET ${updated.map((column) => `${column} = excluded.${column}`).join(", ")}
+       WHERE (excluded.version, excluded.modified_us, excluded.webhook_id) > (t.version, t.modified_us, t.webhook_id)`,
+    )
+    .bind(...Object.values(row));
+}
+
+function fillOnce(db: D1Database, { table, key, writtenOnce }: Projection, row: Row): D1PreparedStatement[] {
+  const value = writtenOnce === null ? null : row[writtenOnce];
+  if (value === null || value === undefined) return [];
+  const fill = db.prepare(`UPDATE ${table} SET ${writtenOnce} = ?2 WHERE ${key} = ?1 AND ${writtenOnce} IS NULL`);
+  return [fill.bind(row[key], value)];
+}
+
+/** Takes personal data away where the customer is deleted, however late it came. Ids and amounts stay. */
+export function forgetIfDeleted(db: D1Database, customerId: string): D1PreparedStatement[] {
+  const isDeleted = "EXISTS (SELECT 1 FROM billing_customers WHERE id = ?1 AND deleted_us IS NOT NULL)";
+  return [
+    `UPDATE billing_customers SET email = NULL, name = NULL WHERE id = ?1 AND deleted_us IS NOT NULL`,
+    `UPDATE billing_members SET email = NULL, name = NULL WHERE customer_id = ?1 AND ${isDeleted}`,
+    `UPDATE billing_webhook_events SET body = NULL
+      WHERE customer_id = ?1 AND state <> 'failed' AND body IS NOT NULL AND ${isDeleted}`,
+  ].map((statement) => db.prepare(statement).bind(customerId));
+}

@@ -1,0 +1,104 @@
+/** The outbox: what the user's own code is still to be told. */
+
+/** A reaction to write, keyed by the transition that it is about. */
+export interface NewReaction {
+  readonly key: string;
+  readonly reaction: string;
+  readonly objectId: string;
+  readonly payload: Readonly<Record<string, unknown>>;
+}
+
+/** A reaction that this run has the lease of. */
+export interface ClaimedReaction {
+  readonly key: string;
+  readonly reaction: string;
+  readonly user_id: string | null;
+  readonly payload: string;
+  readonly attempts: number;
+  readonly lease_us: number;
+}
+
+const COLUMNS = "key, reaction, object_id, user_id, payload, next_attempt_us, created_us";
+
+/** Written only by the event that the row is the snapshot of, when that event is applied for the first time. */
+export function addForEvent(
+  db: D1Database,
+  { key, reaction, objectId, payload }: NewReaction,
+  owner: { appUserId: string | null; customerId: string },
+  { table, webhookId, now }: { table: string; webhookId: string; now: number },
+): D1PreparedStatement {
+  return db
+    .prepare(
+      `INSERT INTO billing_reactions (${COLUMNS})
+       SELECT ?1, ?2, ?3, COALESCE(?4, (SELECT external_id FROM billing_customers WHERE id = ?5)), ?6, ?8, ?8
+       WHERE EXISTS (SELECT 1 FROM ${table} WHERE id = ?3 AND webhook_id = ?7)
+         AND EXISTS (SELECT 1 FROM billing_webhook_events WHERE webhook_id = ?7 AND processed_us = ?8)
+       ON CONFLICT (key) DO NOTHING`,
+    )
+    .bind(key, reaction, objectId, owner.appUserId, owner.customerId, JSON.stringify(payload), webhookId, now);
+}
+
+/** Written when the access of a user was settled on this change, by whichever run it was. */
+export function addForAccess(
+  db: D1Database,
+  { key, reaction, objectId, payload }: NewReaction,
+  { access, changes, now }: { access: boolean; changes: number; now: number },
+): D1PreparedStatement {
+  return db
+    .prepare(
+      `INSERT INTO billing_reactions (${COLUMNS})
+       SELECT ?1, ?2, ?3, ?3, ?4, ?5, ?5
+       WHERE EXISTS (SELECT 1 FROM billing_access WHERE user_id = ?3 AND access = ?6 AND changes = ?7)
+       ON CONFLICT (key) DO NOTHING`,
+    )
+    .bind(key, reaction, objectId, JSON.stringify(payload), now, access ? 1 : 0, changes);
+}
+
+/** Takes reactions that are due and that no other run holds. */
+export async function claim(db: D1Database, now: number, leaseUs: number, limit: number): Promise<ClaimedReaction[]> {
+  const { results } = await db
+    .prepare(
+      `UPDATE billing_reactions SET lease_us = ?2, attempts = attempts + 1
+       WHERE key IN (SELECT key FROM billing_reactions
+         WHERE state = 'pending' AND next_attempt_us <= ?1 AND lease_us <= ?1 ORDER BY next_attempt_us LIMIT ?3)
+       RETURNING key, reaction, user_id, payload, attempts, lease_us`,
+    )
+    .bind(now, now + leaseUs, limit)
+    .all<ClaimedReaction>();
+  return results;
+}
+
+/** Ends a claimed reaction, if the lease is still held. */
+export function finish(db: D1Database, claimed: ClaimedReaction, now: number): D1PreparedStatement {
+  return db
+    .prepare(
+      `UPDATE billing_reactions SET state = 'done', done_us = ?3, next_attempt_us = NULL, error = NULL
+       WHERE key = ?1 AND lease_us = ?2 AND state = 'pending'`,
+    )
+    .bind(claimed.key, claimed.lease_us, now);
+}
+
+/** Gives a claimed reaction back; without a next attempt it is dead. */
+export function fail(
+  db: D1Database,
+  claimed: ClaimedReaction,
+  error: string,
+  nextAttemptUs: number | null,
+): D1PreparedStatement {
+  return db
+    .prepare(
+      `UPDATE billing_reactions SET state = ?3, error = ?4, next_attempt_us = ?5, lease_us = 0
+       WHERE key = ?1 AND lease_us = ?2 AND state = 'pending'`,
+    )
+    .bind(claimed.key, claimed.lease_us, nextAttemptUs === null ? "dead" : "pending", error, nextAttemptUs);
+}
+
+/** Empties old finished reactions. Their keys stay: without them the same transition would be told again. */
+export function emptyDone(db: D1Database, before: number): D1PreparedStatement {
+  return db
+    .prepare(
+      `UPDATE billing_reactions SET payload = '{}', user_id = NULL
+       WHERE state = 'done' AND done_us < ?1 AND payload <> '{}'`,
+    )
+    .bind(before);
+}

@@ -1,0 +1,88 @@
+/** Rows as they were before Polar was asked, and writing what differs unless an event came in between. */
+import type { Projection, Row } from "../projections/projection";
+
+/** A stored row with what tells its version. */
+export type StoredRow = Row & { readonly id: string; readonly version: number; readonly webhook_id: string };
+
+/** Marks a customer; one that is marked already keeps its turn. */
+export function markForReconciliation(db: D1Database, customerId: string, now: number): D1PreparedStatement {
+  return db
+    .prepare("UPDATE billing_customers SET reconcile_us = ?2 WHERE id = ?1 AND reconcile_us IS NULL")
+    .bind(customerId, now);
+}
+
+/** All rows of a customer in one projection. */
+export function rowsOfCustomer(db: D1Database, { table }: Projection, customerId: string): D1PreparedStatement {
+  const column = table === "billing_customers" ? "id" : "customer_id";
+  return db.prepare(`SELECT * FROM ${table} WHERE ${column} = ?1`).bind(customerId);
+}
+
+/** Changes a row that no event was applied to since. It keeps its version, so that any later event still wins. */
+export function updateUnmoved(db: D1Database, table: string, before: StoredRow, changes: Row): D1PreparedStatement {
+  const columns = Object.keys(changes);
+  return db
+    .prepare(
+      `UPDATE ${table} SET ${columns.map((column) => `${column} = ?`).join(", ")}
+       WHERE id = ? AND version = ? AND webhook_id = ?`,
+    )
+    .bind(...Object.values(changes), before.id, before.version, before.webhook_id);
+}
+
+/** Writes a row that was not known, at version 0: any event about it is newer. */
+export function insertUnknown(db: D1Database, table: string, row: Row): D1PreparedStatement {
+  const columns = Object.keys(row);
+  return db
+    .prepare(
+      `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})
+       ON CONFLICT (id) DO NOTHING`,
+    )
+    .bind(...Object.values(row));
+}
+
+/** Customers to reconcile now: first those that are marked, then those that were not for the longest time. */
+export async function customersToReconcile(
+  db: D1Database,
+  now: number,
+  notSince: number,
+  limit: number,
+): Promise<string[]> {
+  const [marked, stale] = await db.batch<{ id: string }>([
+    db
+      .prepare(
+        `SELECT id FROM billing_customers WHERE reconcile_us <= ?1 AND deleted_us IS NULL
+         ORDER BY reconcile_us LIMIT ?2`,
+      )
+      .bind(now, limit),
+    db
+      .prepare(
+        `SELECT id FROM billing_customers
+         WHERE reconciled_us < ?1 AND created_us < ?1 AND reconcile_us IS NULL AND deleted_us IS NULL
+         ORDER BY reconciled_us LIMIT ?2`,
+      )
+      .bind(notSince, limit),
+  ]);
+  return [...(marked?.results ?? []), ...(stale?.results ?? [])].slice(0, limit).map(({ id }) => id);
+}
+
+/** Polar and the projections agree now; a mark that was set since stays. */
+export function reconciled(db: D1Database, customerId: string, now: number): D1PreparedStatement {
+  return db
+    .prepare(
+      `UPDATE billing_customers SET reconciled_us = ?2,
+         reconcile_us = CASE WHEN reconcile_us > ?2 THEN reconcile_us END
+       WHERE id = ?1`,
+    )
+    .bind(customerId, now);
+}
+
+/** Polar could not be asked: another customer's turn first. */
+export function postponed(db: D1Database, customerId: string, until: number): D1PreparedStatement {
+  return db.prepare("UPDATE billing_customers SET reconcile_us = ?2 WHERE id = ?1").bind(customerId, until);
+}
+
+/** Polar says that the customer is gone. */
+export function gone(db: D1Database, customerId: string, now: number): D1PreparedStatement {
+  return db
+    .prepare("UPDATE billing_customers SET deleted_us = COALESCE(deleted_us, ?2) WHERE id = ?1")
+    .bind(customerId, now);
+}

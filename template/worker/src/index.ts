@@ -1,0 +1,15 @@
+/** The Worker: HTTP requests, and every minute the work that nobody waits for. */
+import { createApp, servicesOf } from "./app";
+import { runBackground } from "./billing/background";
+import { reactions } from "./reactions";
+
+const app = createApp();
+
+export default {
+  fetch: app.fetch,
+  async scheduled(_controller, env) {
+    const { settings, polar } = servicesOf(env);
+    const { retentionDays } = settings;
+    await runBackground(env.DB, { polar, reactions, retentionDays }, Date.now() * 1000);
+  },
+} satisfies ExportedHandler<Env>;

@@ -1,0 +1,141 @@
+/** Settings, read from the Worker's variables and secrets. What is missing or unsafe is one clear message. */
+
+/** Bindings, variables and secrets (wrangler.jsonc, `.dev.vars`, `wrangler secret put`). */
+export interface Bindings {
+  readonly DB: D1Database;
+  readonly RATE_LIMITER_CHECKOUT: RateLimit;
+  readonly RATE_LIMITER_PORTAL: RateLimit;
+  readonly POLAR_ACCESS_TOKEN?: string;
+  readonly POLAR_WEBHOOK_SECRET?: string;
+  readonly POLAR_SERVER?: string;
+  readonly POLAR_BASE_URL?: string;
+  readonly APP_URL?: string;
+  readonly ALLOWED_ORIGINS?: string;
+  readonly INBOX_RETENTION_DAYS?: string;
+}
+
+export type Server = "demo" | "sandbox" | "production";
+
+/** How to reach Polar; none of it for demo products. */
+export interface PolarSettings {
+  readonly accessToken: string;
+  readonly environment: "sandbox" | "production";
+  readonly baseUrl: string | undefined;
+}
+
+export interface Settings {
+  readonly server: Server;
+  /** Null while the products are demo products. */
+  readonly polar: PolarSettings | null;
+  readonly webhookSecrets: readonly string[];
+  /** Origin of the app, without a trailing slash. */
+  readonly appUrl: string;
+  readonly allowedOrigins: readonly string[];
+  readonly retentionDays: number;
+}
+
+/** The environment is not fit to run; the message names variables, never their values. */
+export class SettingsError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "SettingsError";
+  }
+}
+
+const SERVERS: readonly string[] = ["demo", "sandbox", "production"] satisfies Server[];
+const MAX_WEBHOOK_SECRETS = 3;
+const DEFAULT_RETENTION_DAYS = 90;
+
+/** Reads and checks everything but the sign-in settings, which belong to the sign-in. */
+export function readSettings(env: Bindings): Settings {
+  const server = readServer(env.POLAR_SERVER);
+  return {
+    server,
+    polar: server === "demo" ? null : readPolar(env, server),
+    webhookSecrets: readWebhookSecrets(env.POLAR_WEBHOOK_SECRET),
+    appUrl: readAppUrl(env.APP_URL, server),
+    allowedOrigins: list(env.ALLOWED_ORIGINS).map((entry) => readOrigin("ALLOWED_ORIGINS", entry)),
+    retentionDays: readRetention(env.INBOX_RETENTION_DAYS),
+  };
+}
+
+/** A variable's value, trimmed; undefined when it is missing or empty. */
+export function optional(value: string | undefined): string | undefined {
+  const trimmed = value?.trim();
+  return trimmed === "" ? undefined : trimmed;
+}
+
+/** Whether an address is plain HTTP to this very machine, as in development. */
+export function isLoopback(url: URL): boolean {
+  return url.protocol === "http:" && ["127.0.0.1", "localhost", "[::1]"].includes(url.hostname);
+}
+
+function readServer(value: string | undefined): Server {
+  const server = optional(value);
+  if (server === undefined || !SERVERS.includes(server)) {
+    throw new SettingsError("POLAR_SERVER: must be demo, sandbox or production.");
+  }
+  return server as Server;
+}
+
+function readPolar(env: Bindings, environment: "sandbox" | "production"): PolarSettings {
+  const accessToken = optional(env.POLAR_ACCESS_TOKEN);
+  if (accessToken === undefined) {
+    throw new SettingsError(`POLAR_ACCESS_TOKEN: required with POLAR_SERVER=${environment}.`);
+  }
+  return { accessToken, environment, baseUrl: readBaseUrl(env.POLAR_BASE_URL) };
+}
+
+function readBaseUrl(value: string | undefined): string | undefined {
+  const text = optional(value);
+  if (text === undefined) return undefined;
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+    throw new SettingsError("POLAR_BASE_URL: must be an http or https address, without /v1.");
+  }
+  return text.replace(/\/+$/, "");
+}
+
+function readWebhookSecrets(value: string | undefined): string[] {
+  const secrets = list(value);
+  if (secrets.length === 0) {
+    throw new SettingsError("POLAR_WEBHOOK_SECRET: the secret of the webhook endpoint is required.");
+  }
+  if (secrets.length > MAX_WEBHOOK_SECRETS) {
+    throw new SettingsError(`POLAR_WEBHOOK_SECRET: at most ${MAX_WEBHOOK_SECRETS}, comma-separated.`);
+  }
+  return secrets;
+}
+
+function readAppUrl(value: string | undefined, server: Server): string {
+  const origin = readOrigin("APP_URL", optional(value) ?? "");
+  if (server === "production" && !origin.startsWith("https:")) {
+    throw new SettingsError("APP_URL: must begin with https:// with POLAR_SERVER=production.");
+  }
+  return origin;
+}
+
+function readOrigin(name: string, value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  const bare = url?.origin === value.replace(/\/$/, "").toLowerCase();
+  if (url === undefined || !bare || !/^https?:$/.test(url.protocol)) {
+    throw new SettingsError(`${name}: must be an origin such as https://app.example.com.`);
+  }
+  return url.origin;
+}
+
+function readRetention(value: string | undefined): number {
+  const text = optional(value);
+  if (text === undefined) return DEFAULT_RETENTION_DAYS;
+  const days = Number(text);
+  if (!Number.isInteger(days) || days < 1 || days > 3650) {
+    throw new SettingsError("INBOX_RETENTION_DAYS: must be a whole number of days from 1 to 3650.");
+  }
+  return days;
+}
+
+function list(value: string | undefined): string[] {
+  return (value ?? "")
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "");
+}

@@ -1,0 +1,349 @@
+import { env } from "cloudflare:workers";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { accessOf } from "../src/billing/access";
+import { runBackground } from "../src/billing/background";
+import { compareAccess } from "../src/billing/compare-access";
+import { findDisagreements } from "../src/billing/disagreement";
+import { runOutbox } from "../src/billing/outbox";
+import type { Reactions } from "../src/billing/reactions";
+import type { PolarObject } from "../src/billing/read";
+import { PolarGone, type PolarReader, reconcileCustomer } from "../src/billing/reconcile";
+import { retain } from "../src/billing/retention";
+import { DAY_US, formatInstant, MINUTE_US, SECOND_US } from "../src/billing/time";
+import * as polar from "./support/deliveries";
+import { deliver, event, NOW, rows, TEST_CATALOG, uuid } from "./support/deliveries";
+
+const OWNER = polar.customer(100);
+const SUBSCRIPTION = polar.subscription(200, OWNER);
+const ORDER = polar.order(300, OWNER);
+const GRANT = polar.grant(400, OWNER);
+
+interface ReactionRow {
+  readonly key: string;
+  readonly state: string;
+  readonly attempts: number;
+  readonly next_attempt_us: number | null;
+  readonly payload: string;
+}
+
+/** Handlers that note what they were told. */
+function listeners(): { reactions: Reactions; told: [string, PolarObject, number][] } {
+  const told: [string, PolarObject, number][] = [];
+  const listen = (payload: object, { key, attempt }: { key: string; attempt: number }) => {
+    told.push([key, payload as PolarObject, attempt]);
+  };
+  const reactions: Reactions = {
+    access_granted: listen,
+    access_ended: listen,
+    subscription_started: listen,
+    subscription_cancellation_scheduled: listen,
+    subscription_ended: listen,
+    payment_failed: listen,
+    order_paid: listen,
+    order_refunded: listen,
+  };
+  return { reactions, told };
+}
+
+async function keys(): Promise<string[]> {
+  return (await rows<ReactionRow>("billing_reactions")).map(({ key }) => key);
+}
+
+describe("reactions", () => {
+  const { reactions } = listeners();
+
+  test.each([
+    ["subscription.active", SUBSCRIPTION, [`subscription_started:${uuid(200)}`]],
+    [
+      "subscription.past_due",
+      { ...SUBSCRIPTION, status: "past_due", past_due_at: formatInstant(NOW) },
+      [`payment_failed:${uuid(200)}:${NOW}`],
+    ],
+    [
+      "subscription.canceled",
+      { ...SUBSCRIPTION, cancel_at_period_end: true, canceled_at: formatInstant(NOW) },
+      [`subscription_cancellation_scheduled:${uuid(200)}:${NOW}`, `subscription_started:${uuid(200)}`],
+    ],
+    [
+      "subscription.revoked",
+      { ...SUBSCRIPTION, status: "canceled", ended_at: formatInstant(NOW) },
+      [`subscription_ended:${uuid(200)}:${NOW}`],
+    ],
+    ["order.paid", ORDER, [`order_paid:${uuid(300)}`]],
+    [
+      "order.refunded",
+      { ...ORDER, status: "refunded", refunded_amount: 49900 },
+      [`order_paid:${uuid(300)}`, `order_refunded:${uuid(300)}:49900`],
+    ],
+    ["order.created", { ...ORDER, status: "pending" }, []],
+  ])("%s writes what its state says", async (type, data, expected) => {
+    await deliver(event(type, 1, data), { reactions });
+    expect(await keys()).toEqual(expected);
+  });
+
+  test("once per transition, however many events tell of it", async () => {
+    for (const [seconds, type] of ["subscription.created", "subscription.active", "subscription.updated"].entries()) {
+      await deliver(event(type, seconds, SUBSCRIPTION), { reactions });
+    }
+    expect(await keys()).toHaveLength(1);
+  });
+
+  test("not for a stale event", async () => {
+    await deliver(event("order.updated", 5, { ...ORDER, status: "void" }), { reactions });
+    await deliver(event("order.paid", 1, ORDER), { reactions });
+    expect(await keys()).toEqual([]);
+  });
+
+  test("not for a repeat, even when the outbox was emptied by hand", async () => {
+    await deliver(event("order.paid", 1, ORDER), { id: "a", reactions });
+    await env.DB.prepare("DELETE FROM billing_reactions").run();
+    await deliver(event("order.paid", 1, ORDER), { id: "a", reactions, now: NOW + SECOND_US });
+    expect(await keys()).toEqual([]);
+  });
+
+  test("not without a handler, as in a replay", async () => {
+    await deliver(event("order.paid", 1, ORDER));
+    expect(await keys()).toEqual([]);
+  });
+
+  test("tell the user and the object in the account's shape", async () => {
+    const { reactions, told } = listeners();
+    await deliver(event("order.paid", 1, ORDER), { reactions });
+    await runOutbox(env.DB, reactions, NOW);
+    expect(told).toMatchObject([
+      [`order_paid:${uuid(300)}`, { user_id: "user_100", customer_id: OWNER.id, id: uuid(300), amount: 49900 }, 1],
+    ]);
+    await runOutbox(env.DB, reactions, NOW + DAY_US);
+    expect(told).toHaveLength(1);
+  });
+
+  test("one that fails is tried again later, and is dead after ten attempts; others are not held up", async () => {
+    const failing = vi.fn(() => Promise.reject(new Error("no mail today")));
+    const { told, reactions } = listeners();
+    const mixed = { ...reactions, order_paid: failing };
+    await deliver(event("order.paid", 1, ORDER), { reactions: mixed });
+    await deliver(event("subscription.active", 1, SUBSCRIPTION), { reactions: mixed });
+    let now = NOW;
+    const delays: number[] = [];
+    for (let attempt = 1; attempt <= 10; attempt++) {
+      await runOutbox(env.DB, mixed, now);
+      const [row] = await rows<ReactionRow>("billing_reactions");
+      if (row?.next_attempt_us == null) break;
+      delays.push((row.next_attempt_us - now) / SECOND_US);
+      await runOutbox(env.DB, mixed, row.next_attempt_us - 1);
+      now = row.next_attempt_us;
+    }
+    expect(delays).toEqual([30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
+    expect(failing).toHaveBeenCalledTimes(10);
+    expect(await rows("billing_reactions")).toMatchObject([
+      { state: "dead", error: "no mail today" },
+      { state: "done" },
+    ]);
+    expect(told).toHaveLength(1);
+  });
+
+  test("two runs at once run a reaction once; a lease that ran out is taken over", async () => {
+    const { reactions, told } = listeners();
+    await deliver(event("order.paid", 1, ORDER), { reactions });
+    await Promise.all([runOutbox(env.DB, reactions, NOW), runOutbox(env.DB, reactions, NOW)]);
+    expect(told).toHaveLength(1);
+    await env.DB.prepare("UPDATE billing_reactions SET state = 'pending', next_attempt_us = ?1, lease_us = ?1")
+      .bind(NOW + MINUTE_US)
+      .run();
+    await runOutbox(env.DB, reactions, NOW + MINUTE_US - 1);
+    expect(told).toHaveLength(1);
+    await runOutbox(env.DB, reactions, NOW + MINUTE_US);
+    expect(told).toHaveLength(2);
+  });
+
+  test("retention empties what was told and keeps the key, so that nothing is told twice", async () => {
+    const { reactions, told } = listeners();
+    await deliver(event("order.paid", 1, ORDER), { reactions });
+    await runOutbox(env.DB, reactions, NOW);
+    await retain(env.DB, 90, NOW + 91 * DAY_US);
+    expect(await rows("billing_reactions")).toMatchObject([{ payload: "{}", user_id: null, state: "done" }]);
+    await deliver(event("order.updated", 2, ORDER), { reactions, now: NOW + 91 * DAY_US });
+    await runOutbox(env.DB, reactions, NOW + 91 * DAY_US);
+    expect(told).toHaveLength(1);
+  });
+});
+
+describe("access gained and lost", () => {
+  const { reactions } = listeners();
+  const canceling = { ...SUBSCRIPTION, cancel_at_period_end: true, ends_at: formatInstant(NOW + DAY_US) };
+
+  test("once each, on an event and when time is up", async () => {
+    await deliver(event("subscription.updated", 1, canceling));
+    await compareAccess(env.DB, reactions, NOW, TEST_CATALOG);
+    await compareAccess(env.DB, reactions, NOW + DAY_US - 1, TEST_CATALOG);
+    expect(await keys()).toEqual(["access_granted:user_100:1"]);
+    await compareAccess(env.DB, reactions, NOW + DAY_US, TEST_CATALOG);
+    await compareAccess(env.DB, reactions, NOW + 2 * DAY_US, TEST_CATALOG);
+    expect(await keys()).toEqual(["access_ended:user_100:2", "access_granted:user_100:1"]);
+  });
+
+  test("a renewal that is late marks the customer for reconciliation", async () => {
+    await deliver(
+      event("subscription.updated", 1, { ...SUBSCRIPTION, current_period_end: formatInstant(NOW - 3 * DAY_US) }),
+    );
+    await compareAccess(env.DB, reactions, NOW, TEST_CATALOG);
+    expect(await rows("billing_customers")).toMatchObject([{ reconcile_us: NOW }]);
+  });
+
+  test("a product that is not premium grants nothing to tell", async () => {
+    await deliver(event("subscription.updated", 1, { ...SUBSCRIPTION, product_id: polar.FREE }));
+    await compareAccess(env.DB, reactions, NOW, TEST_CATALOG);
+    expect(await keys()).toEqual([]);
+  });
+});
+
+/** Polar as a reader; parts can be replaced. */
+function reader(parts: Partial<Record<keyof PolarReader, unknown>> = {}): PolarReader {
+  const answer = (name: keyof PolarReader, otherwise: unknown) => async () => {
+    const part = name in parts ? parts[name] : otherwise;
+    if (part instanceof Error) throw part;
+    return (typeof part === "function" ? await part() : part) as never;
+  };
+  return {
+    customerState: answer("customerState", polar.state(OWNER, [SUBSCRIPTION], [GRANT])),
+    subscriptions: answer("subscriptions", [SUBSCRIPTION]),
+    orders: answer("orders", [ORDER]),
+    grants: answer("grants", [GRANT]),
+  };
+}
+
+describe("reconciling", () => {
+  const stale = { ...SUBSCRIPTION, status: "past_due", past_due_at: formatInstant(NOW - 30 * DAY_US) };
+  const later = NOW + DAY_US;
+
+  beforeEach(async () => {
+    await deliver(event("subscription.past_due", 1, stale));
+  });
+
+  test("corrects what differs, adds what is missing, and keeps the version", async () => {
+    const report = await reconcileCustomer(env.DB, reader(), uuid(100), later);
+    expect(report).toEqual({ customerId: uuid(100), gone: false, created: 2, updated: 2 });
+    expect(await rows("billing_subscriptions")).toMatchObject([{ status: "active", version: NOW + SECOND_US }]);
+    expect(await rows("billing_orders")).toMatchObject([{ id: uuid(300), version: 0, webhook_id: "" }]);
+    expect((await accessOf(env.DB, "user_100", NOW, TEST_CATALOG)).access).toBe(true);
+    expect(await keys()).toEqual([]);
+  });
+
+  test("writes nothing the second time", async () => {
+    await reconcileCustomer(env.DB, reader(), uuid(100), later);
+    expect(await reconcileCustomer(env.DB, reader(), uuid(100), later)).toMatchObject({ created: 0, updated: 0 });
+  });
+
+  test("any later event still wins", async () => {
+    await reconcileCustomer(env.DB, reader(), uuid(100), later);
+    await deliver(event("subscription.paused", 2, { ...SUBSCRIPTION, status: "paused" }));
+    await deliver(event("order.updated", -9999, { ...ORDER, status: "pending" }));
+    expect(await rows("billing_subscriptions")).toMatchObject([{ status: "paused" }]);
+    expect(await rows("billing_orders")).toMatchObject([{ status: "pending" }]);
+  });
+
+  test("an event that comes while Polar is asked wins", async () => {
+    const orders = async () => {
+      await deliver(event("subscription.paused", 2, { ...SUBSCRIPTION, status: "paused" }));
+      await deliver(event("order.updated", 2, { ...ORDER, status: "refunded" }));
+      return [ORDER];
+    };
+    await reconcileCustomer(env.DB, reader({ orders }), uuid(100), later);
+    expect(await rows("billing_subscriptions")).toMatchObject([{ status: "paused" }]);
+    expect(await rows("billing_orders")).toMatchObject([{ status: "refunded" }]);
+  });
+
+  test("a grant that is listed no longer is revoked", async () => {
+    await deliver(event("benefit_grant.created", 2, GRANT));
+    await reconcileCustomer(env.DB, reader({ grants: [] }), uuid(100), later);
+    expect(await rows("billing_benefit_grants")).toMatchObject([{ is_granted: 0, is_revoked: 1, revoked_us: later }]);
+  });
+
+  test("a customer who is gone is deleted, with their personal data", async () => {
+    const report = await reconcileCustomer(env.DB, reader({ customerState: new PolarGone() }), uuid(100), later);
+    expect(report.gone).toBe(true);
+    expect(await rows("billing_customers")).toMatchObject([{ deleted_us: later, email: null, name: null }]);
+  });
+
+  const [subscription, order, grant] = [SUBSCRIPTION, ORDER, GRANT];
+  test.each<[string, Partial<Record<keyof PolarReader, unknown>>]>([
+    ["a refused token", { customerState: new Error("401") }],
+    ["a failure of the last list", { grants: new Error("503") }],
+    ["a list that is not found", { orders: new PolarGone() }],
+    ["a state that is an error", { customerState: { error: "Oops", detail: "…" } }],
+    ["a state without lists", { customerState: OWNER }],
+    ["a state with lists of something else", { customerState: { ...polar.state(OWNER), granted_benefits: [1] } }],
+    ["a state of another customer", { customerState: polar.state(polar.customer(101)) }],
+    ["a subscription without id", { subscriptions: [{ ...subscription, id: undefined }] }],
+    ["a subscription without status", { subscriptions: [{ ...subscription, status: 7 }] }],
+    ["an order of another customer", { orders: [{ ...order, customer_id: uuid(101) }] }],
+    ["a grant with an instant that is none", { grants: [{ ...grant, revoked_at: "never" }] }],
+  ])("%s changes nothing", async (_name, parts) => {
+    const before = await polar.projections();
+    await expect(reconcileCustomer(env.DB, reader(parts), uuid(100), later)).rejects.toThrow();
+    expect(await polar.projections()).toEqual(before);
+  });
+});
+
+describe("disagreement", () => {
+  const marked = async () => (await rows<{ reconcile_us: number | null }>("billing_customers"))[0]?.reconcile_us;
+
+  test.each([
+    ["a subscription we do not know", polar.state(OWNER, [SUBSCRIPTION])],
+    ["a grant we do not know", polar.state(OWNER, [], [GRANT])],
+  ])("%s marks the customer after a minute", async (_name, state) => {
+    await deliver(event("customer.state_changed", 0, state));
+    await findDisagreements(env.DB, NOW + MINUTE_US - 1);
+    expect(await marked()).toBeNull();
+    await findDisagreements(env.DB, NOW + MINUTE_US);
+    expect(await marked()).toBe(NOW + MINUTE_US);
+  });
+
+  test("none while both say the same, and a state is compared once", async () => {
+    await deliver(event("subscription.active", 0, SUBSCRIPTION));
+    await deliver(event("benefit_grant.created", 0, GRANT));
+    await deliver(event("customer.state_changed", 1, polar.state(OWNER, [SUBSCRIPTION], [GRANT])));
+    await findDisagreements(env.DB, NOW + DAY_US);
+    await env.DB.prepare("DELETE FROM billing_subscriptions").run();
+    await findDisagreements(env.DB, NOW + DAY_US);
+    expect(await marked()).toBeNull();
+  });
+});
+
+describe("the background run", () => {
+  const deps = { reactions: {}, retentionDays: 90 };
+
+  test("reconciles who is marked, and clears the mark", async () => {
+    await deliver(event("customer.created", 0, OWNER));
+    await env.DB.prepare("UPDATE billing_customers SET reconcile_us = ?1").bind(NOW).run();
+    await runBackground(env.DB, { ...deps, polar: reader() }, NOW);
+    expect(await rows("billing_customers")).toMatchObject([{ reconcile_us: null, reconciled_us: NOW }]);
+    expect(await rows("billing_subscriptions")).toHaveLength(1);
+  });
+
+  test("reconciles at most ten customers, those that waited longest first", async () => {
+    for (let number = 0; number < 12; number++)
+      await deliver(event("customer.created", 0, polar.customer(100 + number)));
+    const asked: string[] = [];
+    const watching = { ...reader(), customerState: (id: string) => Promise.reject(asked.push(id) && new PolarGone()) };
+    await runBackground(env.DB, { ...deps, polar: watching }, NOW + 2 * DAY_US);
+    expect(asked).toHaveLength(10);
+  });
+
+  test("a part that fails is reported at the end, and the others run", async () => {
+    await deliver(event("customer.created", 0, OWNER));
+    const { reactions, told } = listeners();
+    await deliver(event("order.paid", 1, ORDER), { reactions });
+    const broken = reader({ customerState: new Error("Polar is down") });
+    const now = NOW + 2 * DAY_US;
+    await expect(runBackground(env.DB, { ...deps, reactions, polar: broken }, now)).rejects.toThrow("failed in part");
+    expect(told.map(([key]) => key)).toContain(`order_paid:${uuid(300)}`);
+    expect(await rows("billing_customers")).toMatchObject([{ reconcile_us: now + 15 * MINUTE_US, reconciled_us: 0 }]);
+  });
+
+  test("retries failed events", async () => {
+    await deliver(event("order.paid", 1, ORDER), { db: polar.countingDb([1]).db });
+    await runBackground(env.DB, { ...deps, polar: null }, NOW + MINUTE_US);
+    expect(await rows("billing_orders")).toHaveLength(1);
+  });
+});

@@ -1,0 +1,192 @@
+import { env } from "cloudflare:workers";
+import { describe, expect, test } from "vitest";
+import { accessOf } from "../src/billing/access";
+import { EVENTS } from "../src/billing/events";
+import { retryFailed } from "../src/billing/inbox";
+import type { PolarObject } from "../src/billing/read";
+import { retain } from "../src/billing/retention";
+import { DAY_US, formatInstant, HOUR_US, SECOND_US } from "../src/billing/time";
+import * as polar from "./support/deliveries";
+import { deliver, event, NOW, rows } from "./support/deliveries";
+
+const OWNER = polar.customer(100);
+const DATA: Record<string, PolarObject> = {
+  benefit_grant: polar.grant(400, OWNER),
+  checkout: polar.checkout(500),
+  customer: OWNER,
+  customer_state: polar.state(OWNER),
+  member: polar.member(600, OWNER),
+  order: polar.order(300, OWNER),
+  subscription: polar.subscription(200, OWNER),
+};
+const TABLES: Record<string, string> = {
+  benefit_grant: "billing_benefit_grants",
+  checkout: "billing_checkouts",
+  customer: "billing_customers",
+  customer_state: "billing_customer_states",
+  member: "billing_members",
+  order: "billing_orders",
+  subscription: "billing_subscriptions",
+};
+
+function inbox() {
+  return rows<{ state: string; attempts: number; next_attempt_us: number | null; body: unknown }>(
+    "billing_webhook_events",
+  );
+}
+
+describe("every event type", () => {
+  test("there are 42 of them", () => {
+    expect(Object.keys(EVENTS)).toHaveLength(42);
+  });
+
+  test.each(Object.entries(EVENTS))("%s goes to %s", async (type, projection) => {
+    const receipt = await deliver(event(type, 1, projection === null ? {} : (DATA[projection] as PolarObject)));
+    expect(receipt.outcome).toBe(projection === null ? "ignored" : "processed");
+    expect(await inbox()).toMatchObject([{ type, state: receipt.outcome, version: NOW + SECOND_US }]);
+    if (projection === null) return;
+    expect(await rows(TABLES[projection] as string)).toMatchObject([{ version: NOW + SECOND_US }]);
+  });
+
+  test.each(Object.entries(EVENTS).filter(([, projection]) => projection !== null))(
+    "%s without its ids is kept as failed",
+    async (type) => {
+      expect((await deliver(event(type, 1, {}))).outcome).toBe("failed");
+      expect(await polar.projections()).toEqual(Object.fromEntries(polar.PROJECTION_TABLES.map((name) => [name, []])));
+    },
+  );
+});
+
+describe("tolerant reading", () => {
+  test("new fields, statuses and price types are taken as they are", async () => {
+    await deliver(event("subscription.updated", 1, { ...DATA.subscription, status: "hibernating", novelty: [1] }));
+    expect(await rows("billing_subscriptions")).toMatchObject([{ status: "hibernating" }]);
+  });
+
+  test("nothing but ids and the status is required", async () => {
+    const { outcome } = await deliver(
+      event("subscription.updated", 1, { id: "s", customer_id: "c", status: "active" }),
+    );
+    expect(outcome).toBe("processed");
+  });
+
+  test("numbers that are none, and NULs in text, do no harm", async () => {
+    await deliver(event("order.paid", 1, { ...DATA.order, total_amount: 1e300, currency: "u\0sd" }));
+    await deliver(event("order.paid", 1, { ...DATA.order, id: "o", total_amount: true }));
+    expect(await rows("billing_orders")).toMatchObject([{ amount: null, currency: "usd" }, { amount: null }]);
+  });
+
+  test.each([{ current_period_end: "soon" }, { current_period_end: 7 }, { id: 7 }, { status: null }])(
+    "%j would mislead, and is kept as failed",
+    async (changes) => {
+      const { outcome } = await deliver(event("subscription.updated", 1, { ...DATA.subscription, ...changes }));
+      expect(outcome).toBe("failed");
+      expect(await rows("billing_subscriptions")).toEqual([]);
+    },
+  );
+
+  test("negative amounts are amounts", async () => {
+    await deliver(event("order.created", 1, { ...DATA.order, total_amount: -500 }));
+    expect(await rows("billing_orders")).toMatchObject([{ amount: -500 }]);
+  });
+});
+
+describe("repeats", () => {
+  test("a repeat of a processed event has no effect", async () => {
+    const sent = event("subscription.updated", 1, DATA.subscription as PolarObject);
+    await deliver(sent, { id: "a" });
+    const before = [await inbox(), await polar.projections()];
+    expect((await deliver(sent, { id: "a", now: NOW + DAY_US })).outcome).toBe("repeat");
+    expect([await inbox(), await polar.projections()]).toEqual(before);
+  });
+
+  test("an older snapshot that comes later has no effect", async () => {
+    await deliver(event("subscription.updated", 5, { ...DATA.subscription, status: "past_due" }));
+    await deliver(event("subscription.updated", 4, DATA.subscription as PolarObject));
+    expect(await rows("billing_subscriptions")).toMatchObject([{ status: "past_due" }]);
+  });
+
+  test("a pending change is taken although modified_at stands still", async () => {
+    await deliver(event("subscription.updated", 1, DATA.subscription as PolarObject));
+    await deliver(event("subscription.updated", 2, { ...DATA.subscription, pending_update: { product_id: "p" } }));
+    expect(await rows("billing_subscriptions")).toMatchObject([{ pending_product_id: "p" }]);
+  });
+});
+
+describe("failed events", () => {
+  test("are tried again after 30 s, then ever more rarely, and are dead after ten attempts", async () => {
+    await deliver("{", { id: "bad" });
+    const delays: number[] = [];
+    let now = NOW;
+    for (let attempt = 1; attempt < 10; attempt++) {
+      const [entry] = await inbox();
+      delays.push(((entry?.next_attempt_us ?? 0) - now) / SECOND_US);
+      expect(await retryFailed(env.DB, (entry?.next_attempt_us ?? 0) - 1, {})).toBe(0);
+      now = entry?.next_attempt_us ?? 0;
+      expect(await retryFailed(env.DB, now, {})).toBe(1);
+    }
+    expect(delays).toEqual([30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
+    expect(await inbox()).toMatchObject([{ state: "dead", attempts: 10, next_attempt_us: null }]);
+    expect(await retryFailed(env.DB, now + DAY_US, {})).toBe(0);
+  });
+
+  test("are processed as soon as they can be, from the body that was kept", async () => {
+    const sent = event("order.paid", 1, DATA.order as PolarObject);
+    await deliver(sent, { id: "a", db: polar.countingDb([1]).db });
+    expect(await rows("billing_orders")).toEqual([]);
+    expect(await retryFailed(env.DB, NOW + HOUR_US, {})).toBe(0);
+    expect(await inbox()).toMatchObject([{ state: "processed", attempts: 2, next_attempt_us: null, error: null }]);
+    expect(await rows("billing_orders")).toHaveLength(1);
+  });
+
+  test("do not hold up others", async () => {
+    await deliver("{");
+    await deliver(event("order.paid", 1, DATA.order as PolarObject));
+    expect((await accessOf(env.DB, "user_100", NOW, polar.TEST_CATALOG)).access).toBe(true);
+  });
+
+  test("keep no value of the body in their error", async () => {
+    await deliver(`{"type": "customer.created", "data": {"email": "secret@example.com"`, { id: "a" });
+    await deliver(event("customer.created", 1, { id: "", email: "secret@example.com" }), { id: "b" });
+    for (const { error } of await rows<{ error: string }>("billing_webhook_events"))
+      expect(error).not.toContain("secret");
+  });
+});
+
+describe("personal data", () => {
+  const deleted = { ...OWNER, external_id: null, deleted_at: formatInstant(NOW) };
+
+  test("bodies are emptied after the days of retention, and the ids stay", async () => {
+    const sent = event("customer.created", 1, OWNER);
+    await deliver(sent, { id: "a" });
+    await deliver("{", { id: "b" });
+    await retain(env.DB, 90, NOW + 90 * DAY_US);
+    expect((await inbox()).map(({ body }) => body === null)).toEqual([false, false]);
+    await retain(env.DB, 90, NOW + 90 * DAY_US + 1);
+    expect((await inbox()).map(({ body }) => body === null)).toEqual([true, false]);
+    expect((await deliver(sent, { id: "a" })).outcome).toBe("repeat");
+  });
+
+  test.each([true, false])(
+    "a deletion empties a customer's bodies and personal columns (deleted first: %s)",
+    async (first) => {
+      const events = [
+        event("customer.created", 1, OWNER),
+        event("member.created", 2, polar.member(600, OWNER)),
+        event("refund.created", 3, { id: "r", customer_id: OWNER.id }),
+      ];
+      const deletion = event("customer.deleted", 4, deleted);
+      for (const sent of first ? [deletion, ...events] : [...events, deletion]) await deliver(sent);
+      await deliver(event("customer.updated", 9, OWNER));
+      expect(await rows("billing_customers")).toMatchObject([{ email: null, name: null, external_id: "user_100" }]);
+      expect(await rows("billing_members")).toMatchObject([{ email: null, name: null }]);
+      expect((await inbox()).every(({ body }) => body === null)).toBe(true);
+    },
+  );
+
+  test("others keep theirs", async () => {
+    await deliver(event("customer.created", 1, polar.customer(101)));
+    await deliver(event("customer.deleted", 2, deleted));
+    expect(await rows("billing_customers")).toMatchObject([{ email: null }, { email: "user_101@example.com" }]);
+  });
+});

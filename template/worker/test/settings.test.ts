@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+import { type Bindings, readSettings, SettingsError } from "../src/settings";
+import { bindings } from "./support/app";
+
+function read(more: Partial<Record<keyof Bindings, string>>) {
+  return readSettings(bindings(more as object));
+}
+
+describe("settings", () => {
+  it("are read from the environment", () => {
+    expect(readSettings(bindings())).toEqual({
+      server: "sandbox",
+      polar: {
+        accessToken: "polar_oat_of_these_tests",
+        environment: "sandbox",
+        baseUrl: "https://polar.test",
+      },
+      webhookSecrets: ["whsec_of_these_tests_and_nothing_else"],
+      appUrl: "https://app.example.com",
+      allowedOrigins: [],
+      retentionDays: 90,
+    });
+  });
+
+  it("need no account for demo products", () => {
+    expect(read({ POLAR_SERVER: "demo", POLAR_ACCESS_TOKEN: "" }).polar).toBeNull();
+  });
+
+  it("take up to three webhook secrets, trimmed", () => {
+    expect(read({ POLAR_WEBHOOK_SECRET: " a, b ,,c," }).webhookSecrets).toEqual(["a", "b", "c"]);
+  });
+
+  it("take origins with or without the slash", () => {
+    expect(read({ APP_URL: "https://App.example.com/" }).appUrl).toBe("https://app.example.com");
+    const { allowedOrigins } = read({ ALLOWED_ORIGINS: "https://a.example.com/, http://localhost:3000" });
+    expect(allowedOrigins).toEqual(["https://a.example.com", "http://localhost:3000"]);
+  });
+
+  it.each([
+    ["POLAR_SERVER", ""],
+    ["POLAR_SERVER", "live"],
+    ["POLAR_ACCESS_TOKEN", ""],
+    ["POLAR_ACCESS_TOKEN", "  "],
+    ["POLAR_WEBHOOK_SECRET", ""],
+    ["POLAR_WEBHOOK_SECRET", " , ,"],
+    ["POLAR_WEBHOOK_SECRET", "a,b,c,d"],
+    ["POLAR_BASE_URL", "polar"],
+    ["POLAR_BASE_URL", "ftp://polar.test"],
+    ["APP_URL", ""],
+    ["APP_URL", "app.example.com"],
+    ["APP_URL", "https://app.example.com/app"],
+    ["APP_URL", "https://user@app.example.com"],
+    ["APP_URL", "javascript:alert(1)"],
+    ["ALLOWED_ORIGINS", "*"],
+    ["ALLOWED_ORIGINS", "https://a.example.com,https://*.example.com/x"],
+    ["INBOX_RETENTION_DAYS", "0"],
+    ["INBOX_RETENTION_DAYS", "soon"],
+    ["INBOX_RETENTION_DAYS", "1.5"],
+  ])("name %s when it is %j", (name, value) => {
+    const reading = () => read({ [name]: value });
+    expect(reading).toThrow(SettingsError);
+    expect(reading).toThrow(new RegExp(`^${name}: `));
+  });
+
+  it("do not take plain http in production", () => {
+    const environment = { POLAR_SERVER: "production", APP_URL: "http://app.example.com" };
+    expect(() => read(environment)).toThrow(/^APP_URL: /);
+  });
+
+  it("say nothing of a value", () => {
+    expect(() => read({ POLAR_WEBHOOK_SECRET: "one,two,three,four" })).not.toThrow(/one|two/);
+  });
+});

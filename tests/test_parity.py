@@ -1,0 +1,245 @@
+"""The generated Worker and the generated FastAPI app give the same answers, field by field, and the right ones.
+
+Both run beside a stand-in for Polar of their own, with the same catalogue and the same secrets, and are asked the same
+steps in the same order, from outside. Each step is a test: it fails by its name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests import parity
+from tests.catalogues import CATALOGUES
+from tests.parity import known
+from tests.parity import step as made
+from tests.parity.step import Step
+from tests.polar_server import Answer
+from tests.support import apps
+from tests.support.polar_runtime import Call, PolarRuntime
+from tests.support.render import TOKEN, render
+
+STEPS = parity.steps()
+WORKER, FASTAPI = (next(v for v in apps.VARIANTS if v.name == name) for name in ("worker-d1", "fastapi-sqlite"))
+HEADERS = ("retry-after", "www-authenticate", "allow", "location")
+CORS_HEADERS = tuple(
+    f"access-control-{name}"
+    for name in ("allow-origin", "allow-methods", "allow-headers", "allow-credentials", "max-age")
+)
+TIMEOUT = 30
+
+
+@dataclass
+class Outcome:
+    """What one app did with a step: its answer, what it asked of Polar meanwhile, and what it logged."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+    polar: list[dict[str, Any]]
+    logged: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class App:
+    """A running app, its Polar, and its log."""
+
+    base: str
+    polar: PolarRuntime
+    client: httpx.Client
+    log: Path
+
+    def take(self, step: Step, headers: dict[str, str]) -> Outcome:
+        """Ask one step."""
+        if step.prepare:
+            step.prepare(self.polar)
+        before = len(self.polar.calls)
+        for _ in range(step.times):
+            try:
+                answer = self._send(step, headers)
+            except httpx.HTTPError as error:
+                return Outcome(0, {}, f"{type(error).__name__}: {error}", [])
+            if step.times > 1 and answer.status_code == step.status:
+                break
+        if step.method == "OPTIONS" and "origin" in headers:
+            return Outcome(0, {}, {"granted": _granted(answer, headers)}, [])
+        calls = [_told(call, self) for call in self.polar.calls[before:] if not _is_background(call)]
+        chosen = {name: answer.headers[name] for name in (*HEADERS, *CORS_HEADERS) if name in answer.headers}
+        chosen["content-type"] = answer.headers.get("content-type", "").partition(";")[0]
+        return Outcome(answer.status_code, chosen, self._read(answer), calls)
+
+    def logs(self) -> dict[str, list[dict[str, Any]]]:
+        """The lines about webhooks in its log, by the id of the delivery."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for line in self.log.read_text(errors="replace").splitlines():
+            start = line.find("{")
+            try:
+                entry = json.loads(line[start:]) if start >= 0 else None
+            except ValueError:
+                continue
+            if isinstance(entry, dict) and entry.get("event") == "webhook":
+                about = {name: entry.get(name) for name in ("type", "outcome", "customer_id")}
+                found.setdefault(str(entry.get("webhook_id")), []).append(about)
+        return found
+
+    def _send(self, step: Step, headers: dict[str, str]) -> httpx.Response:
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        return self.client.request(step.method, _url(self.base, step.path), content=step.body or None, headers=raw)
+
+    def _read(self, answer: httpx.Response) -> Any:
+        text = self.plain(answer.text)
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+    def plain(self, text: str) -> str:
+        """A text without the addresses that differ between the two."""
+        return text.replace(self.base, "{app}").replace(self.polar.url, "{polar}")
+
+
+def _url(base: str, path: str) -> httpx.URL:
+    """The address with the path as it is: nothing resolved, nothing escaped anew."""
+    return httpx.URL(base).copy_with(raw_path=path.encode())
+
+
+def _is_background(call: Call) -> bool:
+    """Whether a call is of a reconciliation, which each runtime runs at a time of its own."""
+    return call.method == "GET" and (call.path.endswith("/state") or "customer_id" in call.query)
+
+
+def _no_reconciliation(call: Call) -> Answer | None:
+    """Deliveries alone make the state here: where Polar is broken, reconciling changes nothing."""
+    return Answer(500, {"error": "InternalServerError"}) if _is_background(call) else None
+
+
+def _granted(answer: httpx.Response, asked: dict[str, str]) -> bool:
+    """Whether a browser sends the request after this answer to its preflight; the answers may differ in form."""
+    methods, names = (_listed(answer, f"access-control-allow-{kind}") for kind in ("methods", "headers"))
+    wanted = {name.strip() for name in asked["access-control-request-headers"].split(",")}
+    origin = answer.headers.get("access-control-allow-origin") == asked["origin"]
+    return (
+        answer.is_success and origin and asked["access-control-request-method"].lower() in methods and wanted <= names
+    )
+
+
+def _listed(answer: httpx.Response, header: str) -> set[str]:
+    return {part.strip().lower() for part in answer.headers.get(header, "").split(",")}
+
+
+def _told(call: Call, app: App) -> dict[str, Any]:
+    body = json.loads(app.plain(json.dumps(call.body)))
+    query = {name: value for name, value in call.query.items() if name != "sorting"}  # one SDK states the default
+    return {"method": call.method, "path": call.path, "query": query, "body": body}
+
+
+@contextmanager
+def running(variant: apps.Variant, project: Path, folder: Path) -> Generator[App]:
+    """The app of that variant beside a Polar that has the shop."""
+    with ExitStack() as stack:
+        polar = stack.enter_context(PolarRuntime(CATALOGUES["shop"](), now=lambda: made.NOW))
+        polar.always = _no_reconciliation
+        settings = {
+            "POLAR_ACCESS_TOKEN": TOKEN,
+            "POLAR_BASE_URL": polar.url,
+            "POLAR_WEBHOOK_SECRET": f"{made.LEGACY}, {made.STANDARD},",
+            "AUTH_JWT_SECRET": made.JWT_SECRET,
+            "ALLOWED_ORIGINS": made.ORIGIN,
+        }
+        base = stack.enter_context(apps.running(variant, project, folder, settings))
+        client = stack.enter_context(httpx.Client(timeout=TIMEOUT, headers={"accept": "application/json"}))
+        yield App(base, polar, client, folder / "app.log")
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    template: Path, polar_with: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Outcome, Outcome]]:
+    """What the Worker and the FastAPI app did, by the step's name; all steps run once, in their order."""
+    root = tmp_path_factory.mktemp("parity")
+    with ExitStack() as stack:
+        both = []
+        for variant in (WORKER, FASTAPI):
+            project = render(variant.profile("shop"), template, root / variant.name, polar_with("shop"))
+            apps.install(variant, project)
+            both.append(stack.enter_context(running(variant, project, root / f"{variant.name}-data")))
+        worker, fastapi = both
+        found = {step.name: _take(step, worker, fastapi) for step in STEPS}
+        time.sleep(0.5)  # for the last lines of the logs
+        _add_logs(found, worker, fastapi)
+    return found
+
+
+def _take(step: Step, worker: App, fastapi: App) -> tuple[Outcome, Outcome]:
+    time.sleep(step.pause)
+    if step.times > 1 and time.time() % 60 > 55:
+        time.sleep(60 - time.time() % 60)  # a limit per minute is not to be met by two minutes
+    headers = step.headers()
+    return worker.take(step, headers), fastapi.take(step, headers)
+
+
+def _add_logs(found: dict[str, tuple[Outcome, Outcome]], *both: App) -> None:
+    for number, app in enumerate(both):
+        logs = app.logs()
+        for step in STEPS:
+            lines = logs.get(step.webhook_id, []) if step.outcome else []
+            if lines:
+                found[step.name][number].logged.append(lines.pop(0))
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name.encode("ascii", "replace").decode())
+def test_both_answer_alike_and_rightly(
+    step: Step, outcomes: dict[str, tuple[Outcome, Outcome]], request: pytest.FixtureRequest
+) -> None:
+    worker, fastapi = outcomes[step.name]
+    if why := known.reason(step.name):
+        request.applymarker(pytest.mark.xfail(reason=why, strict=False))
+    problems = [*_wrong("Worker", worker, step), *_wrong("FastAPI", fastapi, step), *_different(worker, fastapi)]
+    assert not problems, f"{step.method} {step.path}\n" + "\n".join(problems)
+
+
+def _wrong(name: str, outcome: Outcome, step: Step) -> list[str]:
+    """Where an answer is not the expected one."""
+    problems = []
+    if outcome.status != step.status:
+        problems.append(f"{name} answered {outcome.status}, not {step.status}: {str(outcome.body)[:300]}")
+    for path, value in step.expected.items():
+        if (is_now := _at(outcome.body, path)) != value:
+            problems.append(f"{name} said {path}: {is_now!r}, not {value!r}")
+    logged = [entry["outcome"] for entry in outcome.logged]
+    if step.outcome and logged != [step.outcome]:
+        problems.append(f"{name} logged {logged}, not {step.outcome!r}")
+    return problems
+
+
+def _at(body: Any, path: str) -> Any:
+    """The value at a dotted path."""
+    for part in path.split("."):
+        try:
+            body = body[int(part) if isinstance(body, list) else part]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return f"nothing at {part}"
+    return body
+
+
+def _different(worker: Outcome, fastapi: Outcome) -> list[str]:
+    """The lines in which the two differ."""
+    left, right = (json.dumps(_comparable(each), indent=1, sort_keys=True).splitlines() for each in (worker, fastapi))
+    return list(difflib.unified_diff(left, right, "Worker", "FastAPI", n=2, lineterm=""))
+
+
+def _comparable(outcome: Outcome) -> dict[str, Any]:
+    """What clients may rely on: why a body is refused is told to people, in each runtime's words."""
+    body = outcome.body
+    if isinstance(body, dict) and body.get("error") == "invalid_body":
+        body = {**body, "message": bool(body.get("message"))}
+    return {**vars(outcome), "body": body}
