@@ -61,7 +61,7 @@ def running(variant: Variant, project: Path, folder: Path, settings: Mapping[str
             env = node.environment(**settings, APP_URL=base)
             command = [node.NODE, "scripts/dev.ts", "--port", str(port), "--persist-to", folder / "store"]
         else:
-            url = _database_url(variant, folder, stack)
+            url = database_url(variant, folder, stack)
             env = {**_python_environment(), **settings, "APP_URL": base, "DATABASE_URL": url}
             command = ["uv", "run", "--no-sync", "dev", "--port", str(port), "--workers", str(variant.processes)]
         stack.enter_context(server(command, cwd=project, env=env, url=f"{base}/healthz", log=folder / "app.log"))
@@ -73,7 +73,8 @@ def _python_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
 
 
-def _database_url(variant: Variant, folder: Path, stack: ExitStack) -> str:
+def database_url(variant: Variant, folder: Path, stack: ExitStack) -> str:
+    """The address of an empty database of the variant, below `folder` or ended with `stack`."""
     if variant.database == "sqlite":
         return f"sqlite:///{folder / 'billing.sqlite3'}"
     # Not below pytest's folder: root's Postgres runs as another user, and each pytest that starts, a project's own
