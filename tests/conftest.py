@@ -20,6 +20,11 @@ from tests.support import recorded
 from tests.support.render import template_copy
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--nightly`: the full counts of the conformance suite instead of the sample that CI takes."""
+    parser.addoption("--nightly", action="store_true", help="full counts of the conformance suite, instead of a sample")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _plain_environment(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     """No token, no server and no settings of whoever runs the tests; an author for commits."""
