@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.convergence.lives import Action, Disturbance, World, actions, disturbances
+from tests.conformance.convergence.lives import Action, Delivery, Disturbance, World, actions, disturbances
 from tests.conformance.convergence.stores import RunningStore, store
 from tests.support import apps, deliveries, recorded
 from tests.support.process import free_port
@@ -88,8 +88,10 @@ def test_any_order_with_repeats_gives_the_same_rows(
     def check(lives: list[Action], disturbance: Disturbance, ties: bool) -> None:
         world = World(lives, ties=ties)
         expected = running.play(world.deliveries, world.users)
-        found = running.play(disturbance.arrange(world.deliveries), world.users)
+        arranged = disturbance.arrange(world.deliveries)
+        found = running.play(arranged, world.users)
         assert "failed" not in expected["outcomes"] + found["outcomes"]
+        assert [outcome == "repeat" for outcome in found["outcomes"]] == came_before(arranged)
         assert found["rows"] == expected["rows"]
         assert found["accounts"] == expected["accounts"]
 
@@ -160,6 +162,12 @@ def test_any_order_gives_the_same_accounts_over_http(
             assert accounts(lives, disturbance) == accounts(lives, None)
 
         check()
+
+
+def came_before(sent: list[Delivery]) -> list[bool]:
+    """Of each delivery, whether its id came before it."""
+    seen: set[str] = set()
+    return [webhook_id in seen or bool(seen.add(webhook_id)) for webhook_id, _ in sent]
 
 
 def account(base: str, user: str, jwt_secret: str) -> Json:
