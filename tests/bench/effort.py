@@ -19,7 +19,7 @@ class Effort:
     warm_up: int = 200
     requests: int = 1500
     rounds: int = 5
-    checks: int = 1500
+    checks: int = 1000
     sizes: tuple[int, ...] = (1_000, 10_000, 100_000)
     starts: int = 5
 

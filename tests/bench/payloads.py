@@ -9,7 +9,7 @@ from tests.catalogues import CATALOGUES
 from tests.support.events import Customer, Json, event
 
 CUSTOMERS = 200
-_PRODUCT = next(product for product in CATALOGUES["shop"]() if product["is_recurring"])
+PRODUCT = next(product for product in CATALOGUES["shop"]() if product["name"] == "Pro Monthly")
 _SUBSCRIPTION = {
     "units": None,
     "customer_cancellation_reason": None,
@@ -56,8 +56,8 @@ def user(number: int) -> str:
 def _body(number: int, buyer: Customer, now: dt.datetime) -> bytes:
     stamp = now + dt.timedelta(microseconds=number)
     common: Json = {"metadata": {"app_user_id": buyer.external_id}}
-    subscription = buyer.subscription(_PRODUCT, **_SUBSCRIPTION, **common)
+    subscription = buyer.subscription(PRODUCT, **_SUBSCRIPTION, **common)
     if number % 2 == 0:
         return event("subscription.updated", stamp, subscription)
-    order = buyer.order(_PRODUCT, number, subscription_id=subscription["id"], **_ORDER, **common)
+    order = buyer.order(PRODUCT, number, subscription_id=subscription["id"], **_ORDER, **common)
     return event("order.paid", stamp, order)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
+import subprocess
 import tempfile
-from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from tests.support.render import render, template_copy
 
 BASELINES = {"readme": "(a) SDK README, no store", "plain": "(b) a commit each write", "bare": "(c) verify + 1 insert"}
 LABELS = {**BASELINES, "app": "**generated app**"}
-_FOLDER = Path(__file__).parent / "baselines"
+BASELINE_FOLDER = Path(__file__).parent / "baselines"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Projects:
         project = self.of(variant)
         copy = project.with_name(f"{project.name}-{kind}")
         shutil.copytree(project, copy, symlinks=True)
-        shutil.copy(_FOLDER / f"worker_{kind}.ts", copy / "src" / "index.ts")
+        shutil.copy(BASELINE_FOLDER / f"worker_{kind}.ts", copy / "src" / "index.ts")
         return copy
 
 
@@ -79,6 +81,7 @@ def new_settings() -> dict[str, str]:
         "POLAR_ACCESS_TOKEN": "polar_oat_" + "0" * 40,
         "POLAR_WEBHOOK_SECRET": deliveries.new_secret("standard"),
         "AUTH_JWT_SECRET": secrets.token_hex(32),
+        "POLAR_SERVER": "sandbox",
         "POLAR_BASE_URL": f"http://127.0.0.1:{free_port()}",
     }
 
@@ -118,7 +121,9 @@ def command(kind: str, variant: apps.Variant, port: int, folder: Path) -> list[s
     """What starts the app, or a baseline."""
     if variant.runtime == "worker":
         return [node.NODE, "scripts/dev.ts", "--port", str(port), "--persist-to", folder / "store"]
-    program = ["dev"] if kind == "app" else ["python", str(_FOLDER / "fastapi_handlers.py"), kind]
+    handlers: list[str | Path] = ["python", BASELINE_FOLDER / "fastapi_handlers.py", kind]
+    readme: list[str | Path] = ["python", BASELINE_FOLDER / "fastapi_readme.py"]
+    program = {"app": ["dev"], "readme": readme}.get(kind, handlers)
     return ["uv", "run", "--no-sync", *program, "--port", str(port), "--workers", str(variant.processes)]
 
 
@@ -127,3 +132,28 @@ def environment(variant: apps.Variant, settings: Mapping[str, str]) -> dict[str,
     if variant.runtime == "worker":
         return node.environment(**settings)
     return {**{name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}, **settings}
+
+
+@contextmanager
+def started(command: Sequence[str | Path], cwd: Path, env: Mapping[str, str], log: Path) -> Generator[int]:
+    """Start a command and end it afterwards; yields its process group at once, whether it answers or not."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=cwd,
+            env=dict(env),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield process.pid
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(timeout=10)

@@ -2,21 +2,19 @@
 
 Run with the Python of a generated project: `python fastapi_handlers.py plain --port 8000 [--workers 2]`.
 
-readme: the handler in the SDK's README; nothing is stored.
 plain: the writes of the app for such an event, one statement and one commit at a time.
 bare: the signature, and one insert.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-import uvicorn
 from app.billing.dialect import Insert, insert
 from app.billing.events import EVENTS
 from app.billing.projections import Event, parse_event
@@ -27,71 +25,36 @@ from app.cli import load_environment, prepare
 from app.database import Database
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
-from polar.v2026_10 import webhooks as typed
 from polar.webhooks import PolarWebhookVerificationError, validate_event
+from serving import serve
 from sqlalchemy import Table, func, select
 
-HANDLER = "BENCH_HANDLER"
 EVENT_TYPES = frozenset(EVENTS)
 Write = tuple[Table, Mapping[str, Any]]
+Store = Callable[[Database, Mapping[str, str], bytes, Any], None]
 
 
 def main() -> None:
-    """Serve as the generated app's own `dev` does."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("handler", choices=["readme", "plain", "bare"])
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--workers", type=int, default=1)
-    options = parser.parse_args()
-    os.environ[HANDLER] = options.handler
+    """Bring the database up to date, and serve."""
     load_environment()
-    if options.handler != "readme":
-        prepare()
-    uvicorn.run(
-        "fastapi_handlers:create_app",
-        factory=True,
-        host="127.0.0.1",
-        port=options.port,
-        workers=options.workers,
-        server_header=False,
-        proxy_headers=False,
-    )
+    prepare()
+    serve(f"fastapi_handlers:create_{sys.argv.pop(1)}")
 
 
-def create_app() -> FastAPI:
-    """Make the app with the one handler."""
+def create_plain() -> FastAPI:
+    """Make the app of the plain handler."""
+    return _create(_store_plainly)
+
+
+def create_bare() -> FastAPI:
+    """Make the app of the bare handler."""
+    return _create(_store_barely)
+
+
+def _create(store: Store) -> FastAPI:
     app = FastAPI()
-    if os.environ[HANDLER] == "readme":
-        _add_readme(app, os.environ["POLAR_WEBHOOK_SECRET"])
-    else:
-        store = {"plain": _store_plainly, "bare": _store_barely}[os.environ[HANDLER]]
-        _add_storing(app, os.environ["POLAR_WEBHOOK_SECRET"], Database.from_url(os.environ["DATABASE_URL"]), store)
-    return app
+    db, secret = Database.from_url(os.environ["DATABASE_URL"]), os.environ["POLAR_WEBHOOK_SECRET"]
 
-
-def _add_readme(app: FastAPI, webhook_secret: str) -> None:
-    @app.get("/healthz")
-    async def healthz() -> dict[str, int]:
-        return {"events": 0}
-
-    @app.post("/webhooks/polar")
-    async def polar_webhook(request: Request) -> dict[str, bool]:
-        try:
-            event = typed.validate_event(await request.body(), dict(request.headers), webhook_secret)
-        except typed.PolarWebhookVerificationError as exc:
-            raise HTTPException(status_code=403, detail="Invalid webhook signature") from exc
-        except typed.PolarWebhookError as exc:
-            raise HTTPException(status_code=400, detail="Invalid webhook payload") from exc
-
-        if event.type == "order.created":
-            print(event.data.id)
-
-        return {"received": True}
-
-
-def _add_storing(
-    app: FastAPI, secret: str, db: Database, store: Callable[[Database, Mapping[str, str], bytes, Any], None]
-) -> None:
     @app.get("/healthz")
     def healthz() -> dict[str, int]:
         with db.read() as connection:
@@ -107,6 +70,8 @@ def _add_storing(
         except PolarWebhookVerificationError as error:
             raise HTTPException(status_code=403) from error
         return {"received": True}
+
+    return app
 
 
 def _store_barely(db: Database, headers: Mapping[str, str], body: bytes, payload: Any) -> None:
