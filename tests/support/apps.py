@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -55,17 +56,26 @@ def running(variant: Variant, project: Path, folder: Path, settings: Mapping[str
     """The app with these settings, its store below `folder`; yields its address."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    base = f"http://127.0.0.1:{port}"
     with ExitStack() as stack:
-        if variant.runtime == "worker":
-            env = node.environment(**settings, APP_URL=base)
-            command = [node.NODE, "scripts/dev.ts", "--port", str(port), "--persist-to", folder / "store"]
-        else:
-            url = database_url(variant, folder, stack)
-            env = {**_python_environment(), **settings, "APP_URL": base, "DATABASE_URL": url}
-            command = ["uv", "run", "--no-sync", "dev", "--port", str(port), "--workers", str(variant.processes)]
-        stack.enter_context(server(command, cwd=project, env=env, url=f"{base}/healthz", log=folder / "app.log"))
-        yield base
+        url = database_url(variant, folder, stack) if variant.runtime == "fastapi" else ""
+        stack.enter_context(started(variant, project, folder, settings, port, url))
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def started(
+    variant: Variant, project: Path, folder: Path, settings: Mapping[str, str], port: int, url: str
+) -> Generator[subprocess.Popen[bytes]]:
+    """The app on this port and this store (a database's address, or for a Worker `folder`); yields its process."""
+    base = f"http://127.0.0.1:{port}"
+    if variant.runtime == "worker":
+        env = node.environment(**settings, APP_URL=base)
+        command = [node.NODE, "scripts/dev.ts", "--port", str(port), "--persist-to", folder / "store"]
+    else:
+        env = {**_python_environment(), **settings, "APP_URL": base, "DATABASE_URL": url}
+        command = ["uv", "run", "--no-sync", "dev", "--port", str(port), "--workers", str(variant.processes)]
+    with server(command, cwd=project, env=env, url=f"{base}/healthz", log=folder / "app.log") as process:
+        yield process
 
 
 def _python_environment() -> dict[str, str]:

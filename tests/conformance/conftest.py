@@ -1,0 +1,64 @@
+"""Apps of every variant that the black-box tests share, and how much is asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.station import Station, station
+from tests.support import apps
+from tests.support.render import render
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many of each the conformance suite tries."""
+
+    seed: int
+    killed_deliveries: int
+    kills: int
+    load_deliveries: int
+    fuzzed_requests: int
+
+
+SAMPLE = Counts(seed=1, killed_deliveries=150, kills=4, load_deliveries=600, fuzzed_requests=1500)
+NIGHTLY = Counts(seed=1, killed_deliveries=2000, kills=40, load_deliveries=5000, fuzzed_requests=20000)
+
+
+@pytest.fixture(scope="session")
+def counts(request: pytest.FixtureRequest) -> Counts:
+    """The sample that fits CI, or with `--nightly` the full counts."""
+    return NIGHTLY if request.config.getoption("--nightly") else SAMPLE
+
+
+@pytest.fixture(scope="session")
+def black_box_project(
+    template: Path, polar_with: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[apps.Variant], Path]:
+    """The project of a variant, of the usual shop; rendered and installed once."""
+    made: dict[str, Path] = {}
+
+    def project(variant: apps.Variant) -> Path:
+        profile = variant.profile("shop")
+        if profile.name not in made:
+            folder = tmp_path_factory.mktemp("black-box") / profile.name
+            made[profile.name] = render(profile, template, folder, polar_with("shop"))
+            apps.install(variant, folder)
+        return made[profile.name]
+
+    return project
+
+
+@pytest.fixture(scope="session", params=apps.VARIANTS, ids=lambda variant: variant.name)
+def black_box(
+    request: pytest.FixtureRequest,
+    black_box_project: Callable[[apps.Variant], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Generator[Station]:
+    """A running app of each variant, that no test ends."""
+    variant: apps.Variant = request.param
+    with station(variant, black_box_project(variant), tmp_path_factory.mktemp(variant.name)) as app:
+        yield app

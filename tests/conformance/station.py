@@ -1,0 +1,175 @@
+"""A generated app that can be killed and started again on its store, and deliveries that are retried as Polar does."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+
+import httpx
+
+from tests.catalogues import shop
+from tests.conformance import histories
+from tests.polar_server import Answer
+from tests.support import apps, deliveries
+from tests.support.polar_runtime import BROKEN, Call, PolarRuntime
+from tests.support.process import free_port
+from tests.support.render import TOKEN
+
+ISSUER, AUDIENCE = "https://issuer.example.com", "conformance"
+CLAIMS = {"iss": ISSUER, "aud": AUDIENCE}
+TRIES = 10  # as often as Polar tries
+_SCHEME: deliveries.Scheme = "standard"
+
+
+def is_background(call: Call) -> bool:
+    """Whether a call is of a reconciliation."""
+    return call.method == "GET" and (call.path.endswith("/state") or "customer_id" in call.query)
+
+
+def no_reconciliation(call: Call) -> Answer | None:
+    """Deliveries alone make the state here: this Polar knows nothing of the buyers they tell of."""
+    return BROKEN if is_background(call) else None
+
+
+@dataclass
+class Station:
+    """An app on its port and store, beside a Polar of its own."""
+
+    variant: apps.Variant
+    project: Path
+    folder: Path
+    polar: PolarRuntime
+    database: str = ""
+    polar_url: str = ""  # another Polar than the stand-in, as one that nobody answers for
+    port: int = field(default_factory=free_port)
+    secret: str = field(default_factory=lambda: deliveries.new_secret(_SCHEME))
+    jwt_secret: str = field(default_factory=lambda: secrets.token_hex(32))
+    process: Popen[bytes] | None = None
+    up: threading.Event = field(default_factory=threading.Event)
+    _running: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def base(self) -> str:
+        """The app's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start the app, on the store as it is."""
+        settings = {
+            "POLAR_ACCESS_TOKEN": TOKEN,
+            "POLAR_BASE_URL": self.polar_url or self.polar.url,
+            "POLAR_WEBHOOK_SECRET": self.secret,
+            "AUTH_JWT_SECRET": self.jwt_secret,
+            "AUTH_ISSUER": ISSUER,
+            "AUTH_AUDIENCE": AUDIENCE,
+        }
+        started = apps.started(self.variant, self.project, self.folder, settings, self.port, self.database)
+        self.process = self._running.enter_context(started)
+        self.up.set()
+
+    def kill(self) -> None:
+        """SIGKILL for every process of the app: nothing is written, closed or said."""
+        assert self.process is not None
+        self.up.clear()
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=10)
+        self.stop()
+
+    def stop(self) -> None:
+        """End what still runs."""
+        self._running.close()
+
+    def sign(self, delivery: histories.Delivery) -> dict[str, str]:
+        """Headers of one attempt."""
+        return deliveries.headers(delivery.body, delivery.webhook_id, self.secret, _SCHEME)
+
+    def bearer(self, user: str, **claims: object) -> dict[str, str]:
+        """The header of a signed-in user."""
+        return deliveries.bearer(user, self.jwt_secret, **{**CLAIMS, **claims})
+
+    def told(self, users: Sequence[str]) -> histories.Told:
+        """What the app says of these users."""
+        return histories.told(self.base, users, self.jwt_secret, **CLAIMS)
+
+    def memory(self) -> int:
+        """Resident bytes of all processes of the app."""
+        assert self.process is not None
+        pages = 0
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                group = int((folder / "stat").read_text().rpartition(")")[2].split()[2])
+                pages += int((folder / "statm").read_text().split()[1]) if group == self.process.pid else 0
+            except (OSError, IndexError):
+                continue  # it ended meanwhile
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def station(variant: apps.Variant, project: Path, folder: Path, polar_url: str = "") -> Generator[Station]:
+    """An app that is started, on an empty store."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        polar = stack.enter_context(PolarRuntime(shop()))
+        polar.always = no_reconciliation
+        url = apps.database_url(variant, folder, stack) if variant.runtime == "fastapi" else ""
+        made = Station(variant, project, folder, polar, url, polar_url)
+        stack.callback(made.stop)
+        made.start()
+        yield made
+
+
+@dataclass
+class Outcome:
+    """How the deliveries went: every answer's status, those that got no answer, and what was never accepted."""
+
+    statuses: list[int] = field(default_factory=list)
+    retry_after: list[str | None] = field(default_factory=list)
+    unanswered: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+def deliver(
+    app: Station,
+    events: Sequence[histories.Delivery],
+    connections: int,
+    tries: int = TRIES,
+    tick: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Deliver everything, each again until it is accepted; `tick` is called after every answer or lack of one."""
+    outcome = Outcome()
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    with (
+        httpx.Client(base_url=app.base, timeout=20, limits=limits) as client,
+        ThreadPoolExecutor(connections) as pool,
+    ):
+
+        def one(delivery: histories.Delivery) -> None:
+            for attempt in range(tries):
+                app.up.wait(timeout=90)
+                try:
+                    answer = client.post("/webhooks/polar", content=delivery.body, headers=app.sign(delivery))
+                except httpx.TransportError:
+                    outcome.unanswered += 1
+                    tick()
+                    time.sleep(0.05)
+                    continue
+                outcome.statuses.append(answer.status_code)
+                tick()
+                if answer.is_success:
+                    return
+                outcome.retry_after.append(answer.headers.get("retry-after"))
+                if attempt + 1 < tries:
+                    time.sleep(min(0.2 * 2**attempt, 5))
+            outcome.refused.append(delivery.webhook_id)
+
+        list(pool.map(one, events))
+    return outcome
