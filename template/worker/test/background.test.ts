@@ -253,9 +253,11 @@ describe("reconciling", () => {
     expect(await rows("billing_orders")).toMatchObject([{ status: "refunded" }]);
   });
 
-  test("a grant that is listed no longer is revoked", async () => {
+  test("a grant that Polar has nowhere any more is revoked", async () => {
     await deliver(event("benefit_grant.created", 2, GRANT));
     await reconcileCustomer(env.DB, reader({ grants: [] }), uuid(100), later);
+    expect(await rows("billing_benefit_grants")).toMatchObject([{ is_granted: 1, is_revoked: 0, revoked_us: null }]);
+    await reconcileCustomer(env.DB, reader({ customerState: polar.state(OWNER), grants: [] }), uuid(100), later);
     expect(await rows("billing_benefit_grants")).toMatchObject([{ is_granted: 0, is_revoked: 1, revoked_us: later }]);
   });
 

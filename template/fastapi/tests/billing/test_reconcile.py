@@ -104,10 +104,32 @@ def test_a_row_that_an_event_wrote_meanwhile_stays(database: Database) -> None:
     assert rows_of(database, "billing_orders")[0]["status"] == "paid"
 
 
-def test_what_polar_does_not_list_stays(database: Database) -> None:
+def test_a_subscription_that_polar_does_not_list_stays(database: Database) -> None:
     apply(database, event("subscription.active", subscription()))
     reconcile_customer(database, Polar(), "c1", NOW)
     assert decision_for(database).access
+
+
+def test_a_grant_that_polar_has_nowhere_any_more_is_revoked(database: Database) -> None:
+    apply(database, event("benefit_grant.created", grant()))
+    kept = Polar(state=state(granted=[grant()]))
+    reconcile_customer(database, kept, "c1", NOW)
+    assert rows_of(database, "billing_benefit_grants")[0]["is_granted"]
+    assert reconcile_customer(database, Polar(), "c1", NOW) == Report("c1", "written", 1)
+    (row,) = rows_of(database, "billing_benefit_grants")
+    assert (row["is_granted"], row["is_revoked"], row["revoked_us"], row["version"]) == (False, True, NOW, NOW)
+
+
+def test_a_grant_that_came_meanwhile_stays(database: Database) -> None:
+    apply(database, event("benefit_grant.created", grant()))
+    polar = Polar()
+    polar.meanwhile = lambda: apply(
+        database,
+        event("benefit_grant.updated", grant(), 1),
+        event("benefit_grant.created", grant(grant_id="g2"), 1),
+    )
+    reconcile_customer(database, polar, "c1", NOW)
+    assert [row["is_granted"] for row in rows_of(database, "billing_benefit_grants")] == [True, True]
 
 
 def test_members_come_with_their_grants(database: Database) -> None:
@@ -143,6 +165,7 @@ BAD: list[Json] = [
     {"state": {}},
     {"state": customer()},
     {"state": state() | {"active_subscriptions": None}},
+    {"state": state() | {"granted_benefits": [{"benefit_id": "b1"}]}},
     {"state": state(customer("c2"))},
     {"subscriptions": RuntimeError("500")},
     {"subscriptions": [subscription(), {"id": "s2", "status": "active"}]},

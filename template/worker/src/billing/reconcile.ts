@@ -46,6 +46,8 @@ export interface ReconcileReport {
 interface Fetched {
   readonly projection: Projection;
   readonly snapshots: readonly Snapshot[];
+  /** Ids that Polar has, here or in the customer's state. */
+  readonly listed: ReadonlySet<unknown>;
 }
 
 interface Writes {
@@ -102,11 +104,13 @@ async function fetchAll(polar: PolarReader, customerId: string): Promise<Fetched
     [order, await polar.orders(customerId)],
     [GRANTS, await polar.grants(customerId)],
   ] as const;
-  const readers = lists.map(([projection, items]) => ({
-    projection,
-    snapshots: items.map((item) => readOwn(projection, item, customerId)),
-  }));
-  return [{ projection: CUSTOMERS, snapshots: [readState(state, customerId)] }, ...readers];
+  const customer = readState(state, customerId);
+  const granted = requiredObjects(state, "granted_benefits").map((grant) => requiredId(grant, "id"));
+  const read = lists.map(([projection, items]) => {
+    const snapshots = items.map((item) => readOwn(projection, item, customerId));
+    return { projection, snapshots, listed: new Set([...granted, ...snapshots.map(({ row }) => row.id)]) };
+  });
+  return [{ projection: CUSTOMERS, snapshots: [customer], listed: new Set() }, ...read];
 }
 
 async function stateOrGone(polar: PolarReader, customerId: string): Promise<PolarObject | null> {
@@ -121,7 +125,6 @@ async function stateOrGone(polar: PolarReader, customerId: string): Promise<Pola
 /** The state is a customer with lists: without them it is some other answer. */
 function readState(state: PolarObject, customerId: string): Snapshot {
   requiredObjects(state, "active_subscriptions");
-  requiredObjects(state, "granted_benefits");
   if (requiredId(state, "id") !== customerId) throw new Unreadable("state: of another customer");
   return CUSTOMERS.read(state);
 }
@@ -133,7 +136,7 @@ function readOwn(projection: Projection, item: PolarObject, customerId: string):
 
 function differences(
   db: D1Database,
-  { projection, snapshots }: Fetched,
+  { projection, snapshots, listed }: Fetched,
   before: readonly StoredRow[],
   now: number,
 ): Writes {
@@ -145,7 +148,7 @@ function differences(
     const changes = old === undefined ? {} : changedColumns(old, row);
     return old === undefined || Object.keys(changes).length === 0 ? [] : [updateUnmoved(db, table, old, changes)];
   });
-  const revoked = projection === GRANTS ? revokeUnlisted(db, snapshots, before, now) : [];
+  const revoked = projection === GRANTS ? revokeUnlisted(db, listed, before, now) : [];
   return {
     created: created.map(({ row }) => insertUnknown(db, table, row)),
     updated: [...updated, ...revoked],
@@ -156,14 +159,13 @@ function changedColumns(old: Row, row: Row): Record<string, Value> {
   return Object.fromEntries(Object.entries(row).filter(([column, value]) => old[column] !== value));
 }
 
-/** A grant that Polar no longer lists is not granted any more. */
+/** A grant that Polar has nowhere any more, neither in its list nor in the customer's state, is revoked. */
 function revokeUnlisted(
   db: D1Database,
-  snapshots: readonly Snapshot[],
+  listed: ReadonlySet<unknown>,
   before: readonly StoredRow[],
   now: number,
 ): D1PreparedStatement[] {
-  const listed = new Set(snapshots.map(({ row }) => row.id));
   return before
     .filter((row) => row.is_granted === 1 && !listed.has(row.id))
     .map((row) => updateUnmoved(db, GRANTS.table, row, { is_granted: 0, is_revoked: 1, revoked_us: now }));

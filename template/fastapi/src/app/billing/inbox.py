@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from app.billing import repository
 from app.billing.events import EVENTS
 from app.billing.log import log_line
-from app.billing.projections import Event, parse_event
+from app.billing.projections import Event, mentioned_customer, parse_event
 from app.billing.reactions import Handlers, reactions_to_event
 from app.billing.read import mapping, text
 from app.billing.time import HOUR, SECOND
@@ -199,13 +199,9 @@ def _describe(error: Exception) -> str:
 
 def _unread(webhook_id: str, body: bytes) -> Event:
     payload = _payload_or_empty(body)
-    data = mapping(payload, "data")
-    return Event(
-        webhook_id=webhook_id,
-        type=text(payload, "type") or "",
-        body=body,
-        customer_id=text(data, "customer_id"),
-    )
+    kind = text(payload, "type") or ""
+    customer_id = mentioned_customer(kind, mapping(payload, "data"))
+    return Event(webhook_id=webhook_id, type=kind, body=body, customer_id=customer_id)
 
 
 def _payload_or_empty(body: bytes) -> dict[str, Any]:
@@ -217,9 +213,7 @@ def _payload_or_empty(body: bytes) -> dict[str, Any]:
 
 
 def _log(outcome: Outcome, webhook_id: str, payload: dict[str, Any], started: float) -> None:
-    data = mapping(payload, "data")
     kind = text(payload, "type") or ""
-    own = kind.startswith("customer.") and EVENTS.get(kind) is not None
     log_line(
         "webhook",
         level=logging.ERROR if outcome == Outcome.UNAVAILABLE else logging.INFO,
@@ -227,5 +221,5 @@ def _log(outcome: Outcome, webhook_id: str, payload: dict[str, Any], started: fl
         type=kind,
         outcome=outcome.value,
         duration_ms=round((time.perf_counter() - started) * 1000, 2),
-        customer_id=text(data, "id" if own else "customer_id"),
+        customer_id=mentioned_customer(kind, mapping(payload, "data")),
     )

@@ -64,7 +64,7 @@ def parse_event(webhook_id: str, body: bytes, payload: object) -> Event:
     data = mapping(payload, "data")
     projection = EVENTS.get(kind)
     if projection is None:
-        return Event(webhook_id=webhook_id, type=kind, body=body, customer_id=text(data, "customer_id"))
+        return Event(webhook_id=webhook_id, type=kind, body=body, customer_id=mentioned_customer(kind, data))
     version = instant(payload, "timestamp")
     if version is None:
         raise Unreadable("timestamp is missing")
@@ -83,6 +83,13 @@ def parse_event(webhook_id: str, body: bytes, payload: object) -> Event:
         member=_member_of(projection, data, deleted_us),
         row=ROWS[projection](data),
     )
+
+
+def mentioned_customer(kind: str, data: Json) -> str | None:
+    """Return whom an event is about, whatever its type: a deletion empties all bodies about them."""
+    if kind.startswith("customer."):
+        return text(data, "id")
+    return text(data, "customer_id") or text(mapping(data, "customer"), "id")
 
 
 def customer_row(data: Mapping[str, Any]) -> Row:

@@ -18,7 +18,7 @@ from app.billing.projections import (
     subscription_row,
 )
 from app.billing.reactions import Handlers, reactions_to_order, reactions_to_subscription
-from app.billing.read import Json, Unreadable, objects
+from app.billing.read import Json, Unreadable, objects, required_text
 from app.billing.repository import AnyRow
 from app.billing.tables import benefit_grants, customers, orders, subscriptions
 from app.database import Database
@@ -62,6 +62,7 @@ class _Fetched:
     customer: CustomerIdentity
     members: list[MemberIdentity]
     rows: dict[Table, list[dict[str, Any]]]
+    granted: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _read(polar: PolarReader, customer_id: str, state: Json) -> _Fetched:
     if customer.id != customer_id:
         raise Unreadable("the state of another customer")
     objects(state, "active_subscriptions")
-    objects(state, "granted_benefits")
+    granted = frozenset(required_text(item, "id") for item in objects(state, "granted_benefits"))
     grants = list(polar.grants(customer_id))
     rows: dict[Table, list[dict[str, Any]]] = {
         customers: [customer_row(state)],
@@ -135,7 +136,7 @@ def _read(polar: PolarReader, customer_id: str, state: Json) -> _Fetched:
         if any(row["customer_id"] != customer_id for row in rows[table]):
             raise Unreadable("a list of another customer")
     members = [member for item in grants if (member := grant_member(item)) is not None]
-    return _Fetched(customer, members, rows)
+    return _Fetched(customer, members, rows, granted)
 
 
 def _write(connection: Connection, fetched: _Fetched, before: _Before, now: int, reactions: Handlers) -> int:
@@ -151,16 +152,34 @@ def _write(connection: Connection, fetched: _Fetched, before: _Before, now: int,
                 repository.write_fetched(connection, table, row)
                 _react(connection, table, row, now, reactions)
                 written += 1
-    return written
+    return written + _revoke_unlisted(connection, fetched, before.versions[benefit_grants], now)
+
+
+def _revoke_unlisted(connection: Connection, fetched: _Fetched, before: Versions, now: int) -> int:
+    """Revoke the grants that Polar has nowhere any more: neither in its list nor in the customer's state."""
+    listed = fetched.granted | {row["id"] for row in fetched.rows[benefit_grants]}
+    current = repository.rows_of_customer(connection, benefit_grants, fetched.customer.id)
+    lost = [
+        row
+        for row in current.values()
+        if row.is_granted and row.id not in listed and _version(row) == before.get(row.id)
+    ]
+    for row in lost:
+        revoked = {"is_granted": False, "is_revoked": True, "revoked_us": now}
+        repository.write_fetched(connection, benefit_grants, dict(row._mapping) | revoked)
+    return len(lost)
 
 
 def _is_to_write(current: AnyRow | None, row: Mapping[str, Any], before: Versions) -> bool:
     if current is None:
         return True
     seen = before.get(row["id"])
-    version = (current.version, current.modified_us, current.webhook_id)
-    unmoved = current.version == 0 if seen is None else version == seen
+    unmoved = current.version == 0 if seen is None else _version(current) == seen
     return unmoved and any(current._mapping[name] != value for name, value in row.items())
+
+
+def _version(row: AnyRow) -> tuple[int, int, str]:
+    return row.version, row.modified_us, row.webhook_id
 
 
 def _react(connection: Connection, table: Table, row: dict[str, Any], now: int, reactions: Handlers) -> None:
