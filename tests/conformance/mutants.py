@@ -116,8 +116,8 @@ MUTANTS = (
     Mutant(
         "fastapi: a payload of today's API only is understood",
         f"{_FASTAPI}projections.py",
-        "def parse_event(webhook_id: str, body: bytes, payload: Any) -> Event:",
-        "def parse_event(webhook_id: str, body: bytes, payload: Any) -> Event:\n    payload['api_version']",
+        'kind = required_text(payload, "type")',
+        'kind = required_text(payload, "type")\n    required_text(payload, "api_version")',
         (_REPLAY, "-k", "ordered-legacy-fastapi-sqlite"),
     ),
 )
