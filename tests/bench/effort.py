@@ -17,9 +17,9 @@ class Effort:
     """Numbers of requests, rounds and rows."""
 
     warm_up: int = 200
-    requests: int = 1500
+    requests: int = 750
     rounds: int = 5
-    checks: int = 1000
+    checks: int = 600
     sizes: tuple[int, ...] = (1_000, 10_000, 100_000)
     starts: int = 5
 

@@ -72,12 +72,12 @@ def plan(variant: apps.Variant, project: Path, folder: Path, database_url: str, 
 
 
 def _wrangler(project: Path, folder: Path, *command: str | Path) -> str:
-    words = [project / "node_modules" / ".bin" / "wrangler", "d1", *command]
-    where = ["--local", "--persist-to", folder / "store"]
-    return run([*words, *where], cwd=project, timeout=300, env=node.environment()).stdout
+    words: list[str | Path] = [project / "node_modules" / ".bin" / "wrangler", "d1", *command]
+    where: list[str | Path] = ["--local", "--persist-to", folder / "store"]
+    return run(words + where, cwd=project, timeout=300, env=node.environment()).stdout
 
 
 def _python(variant: apps.Variant, project: Path, database_url: str, *command: str | Path) -> str:
     env = environment(variant, {"DATABASE_URL": database_url})
-    words = ["uv", "run", "--no-sync", "python", _SQL, *command]
-    return run(words, cwd=project, timeout=300, env=env).stdout
+    words: list[str | Path] = ["uv", "run", "--no-sync", "python", _SQL]
+    return run([*words, *command], cwd=project, timeout=300, env=env).stdout

@@ -10,7 +10,7 @@ from tests.support.events import Customer, Json, event
 
 CUSTOMERS = 200
 PRODUCT = next(product for product in CATALOGUES["shop"]() if product["name"] == "Pro Monthly")
-_SUBSCRIPTION = {
+_SUBSCRIPTION: Json = {
     "units": None,
     "customer_cancellation_reason": None,
     "customer_cancellation_comment": None,
@@ -18,7 +18,7 @@ _SUBSCRIPTION = {
     "current_meter_period_end": None,
     "discount": None,
 }
-_ORDER = {
+_ORDER: Json = {
     "billing_reason": "subscription_cycle",
     "billing_name": "A buyer",
     "billing_address": None,

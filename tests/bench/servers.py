@@ -121,10 +121,13 @@ def command(kind: str, variant: apps.Variant, port: int, folder: Path) -> list[s
     """What starts the app, or a baseline."""
     if variant.runtime == "worker":
         return [node.NODE, "scripts/dev.ts", "--port", str(port), "--persist-to", folder / "store"]
-    handlers: list[str | Path] = ["python", BASELINE_FOLDER / "fastapi_handlers.py", kind]
-    readme: list[str | Path] = ["python", BASELINE_FOLDER / "fastapi_readme.py"]
-    program = {"app": ["dev"], "readme": readme}.get(kind, handlers)
-    return ["uv", "run", "--no-sync", *program, "--port", str(port), "--workers", str(variant.processes)]
+    programs: dict[str, list[str | Path]] = {
+        "app": ["dev"],
+        "readme": ["python", BASELINE_FOLDER / "fastapi_readme.py"],
+        "plain": ["python", BASELINE_FOLDER / "fastapi_handlers.py", "plain"],
+        "bare": ["python", BASELINE_FOLDER / "fastapi_handlers.py", "bare"],
+    }
+    return ["uv", "run", "--no-sync", *programs[kind], "--port", str(port), "--workers", str(variant.processes)]
 
 
 def environment(variant: apps.Variant, settings: Mapping[str, str]) -> dict[str, str]:

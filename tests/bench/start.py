@@ -3,9 +3,9 @@
     uv run python -m tests.bench.start [--quick] [--variants worker-d1 fastapi-sqlite]
 
 FastAPI: the import of the app, and the time from starting `uvicorn` to the first answer of /healthz, on a store that is
-up to date; beside it the same of the handler in the SDK's README. The Worker: the CPU time that `wrangler check startup`
-reports for it and for that handler, and the time from the appearance of the workerd process that answers to its first
-answer. Medians.
+up to date; beside it the same of the handler in the SDK's README. The Worker: the CPU time that `wrangler check
+startup` reports for it and for that handler, and the time from the appearance of the workerd process that answers to
+its first answer. Medians.
 
 Memory is the sum of the resident sets of the process group that the start command made; pages that processes share
 count once for each. The group has what starts the server in development too: `uv`, or wrangler with its Node.
@@ -71,9 +71,9 @@ def _fastapi_start(variant: apps.Variant, effort: Effort, made: Projects, folder
                 imported = run([python, "-c", _IMPORT.format(module)], cwd=project, env=env, timeout=60).stdout
                 times[f"import: {LABELS[kind]}"].append(float(imported))
                 port = free_port()
-                command = [python, "-m", "uvicorn", "--factory", f"{module}:create_app", "--port", str(port)]
+                serve = ["-m", "uvicorn", "--factory", f"{module}:create_app", "--port", str(port)]
                 begin = time.perf_counter()
-                with started(command, project, env, folder / "start.log"):
+                with started([python, *serve], project, env, folder / "start.log"):
                     answered = (_first_answer(port) - begin) * 1000
                 times[f"uvicorn started, to the first answer: {LABELS[kind]}"].append(answered)
     return {what: statistics.median(measured) for what, measured in times.items()}

@@ -1,6 +1,6 @@
 """Webhooks per second of every runtime, store and number of processes, beside three handlers on the same ground.
 
-    uv run python -m tests.bench.webhooks [--quick] [--requests 1500] [--rounds 5] [--variants worker-d1 fastapi-sqlite]
+    uv run python -m tests.bench.webhooks [--quick] [--requests 750] [--rounds 5] [--variants worker-d1 fastapi-sqlite]
 
 The app and the baselines run at the same time, each on a store of its own, and are sent signed subscription and order
 events of 200 customers over 16 connections in turn: what disturbs the machine disturbs all of them. Every event must be
