@@ -129,9 +129,10 @@ def station(variant: apps.Variant, project: Path, folder: Path, polar_url: str =
 
 @dataclass
 class Outcome:
-    """How the deliveries went: every answer's status, those that got no answer, and what was never accepted."""
+    """How the deliveries went: every answer's status and time, those that got no answer, and what was never accepted."""
 
     statuses: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
     retry_after: list[str | None] = field(default_factory=list)
     unanswered: int = 0
     refused: list[str] = field(default_factory=list)
@@ -155,6 +156,7 @@ def deliver(
         def one(delivery: histories.Delivery) -> None:
             for attempt in range(tries):
                 app.up.wait(timeout=90)
+                began = time.monotonic()
                 try:
                     answer = client.post("/webhooks/polar", content=delivery.body, headers=app.sign(delivery))
                 except httpx.TransportError:
@@ -163,6 +165,7 @@ def deliver(
                     time.sleep(0.05)
                     continue
                 outcome.statuses.append(answer.status_code)
+                outcome.seconds.append(time.monotonic() - began)
                 tick()
                 if answer.is_success:
                     return
