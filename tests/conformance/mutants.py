@@ -46,6 +46,10 @@ def _after_losses(store: str) -> tuple[str, ...]:
     return (_CONVERGENCE, "-k", f"what_was_lost and {store}")
 
 
+def _black_box(file: str, test: str, variant: str) -> tuple[str, ...]:
+    return (f"tests/conformance/test_{file}.py", "-k", f"{test} and {variant} and not {variant}-2")
+
+
 MUTANTS = (
     Mutant(
         "worker: a snapshot is written whatever its version",
@@ -119,6 +123,100 @@ MUTANTS = (
         'kind = required_text(payload, "type")',
         'kind = required_text(payload, "type")\n    required_text(payload, "api_version")',
         (_REPLAY, "-k", "ordered-legacy-fastapi-sqlite"),
+    ),
+    Mutant(
+        "worker: anybody may sign",
+        f"{_WORKER}webhook.ts",
+        "if (error instanceof webhooks.PolarWebhookVerificationError) return false;",
+        "if (error instanceof webhooks.PolarWebhookVerificationError) return true;",
+        _black_box("abuse", "fuzzed_webhooks", "worker-d1"),
+    ),
+    Mutant(
+        "fastapi: anybody may sign",
+        f"{_FASTAPI}inbox.py",
+        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return False",
+        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return True",
+        _black_box("abuse", "fuzzed_webhooks", "fastapi-sqlite"),
+    ),
+    Mutant(
+        "worker: what could not be stored is acknowledged",
+        f"{_WORKER}webhook.ts",
+        'return errorResponse("unavailable", { retryAfter: RETRY_AFTER_SECONDS });',
+        "",
+        _black_box("faults", "a_store_that_is_away", "worker-d1"),
+    ),
+    Mutant(
+        "fastapi: what could not be stored is acknowledged",
+        f"{_FASTAPI}routes.py",
+        "if outcome is inbox.Outcome.UNAVAILABLE:",
+        "if False:",
+        _black_box("faults", "a_store_that_is_away", "fastapi-postgres"),
+    ),
+    Mutant(
+        "worker: stored and applied in two batches",
+        f"{_WORKER}inbox.ts",
+        "const [stored] = await db.batch(statements);\n    return",
+        "const [stored] = await db.batch(statements.slice(0, 1));\n"
+        "    await new Promise((resolve) => setTimeout(resolve, 20));\n"
+        "    if (stored?.results.length && statements.length > 1) await db.batch(statements.slice(1));\n    return",
+        _black_box("faults", "killed_apps", "worker-d1"),
+    ),
+    Mutant(
+        "fastapi: stored and applied in two transactions",
+        f"{_FASTAPI}inbox.py",
+        "        with db.write() as connection:\n"
+        "            return apply_event(connection, event, now, reactions, again=again)",
+        "        with db.write() as connection:\n"
+        "            if not repository.store_event(connection, event, 'processed', now):\n"
+        "                return Outcome.REPEAT\n"
+        "        time.sleep(0.02)\n"
+        "        with db.write() as connection:\n"
+        "            return apply_event(connection, event, now, reactions, again=True)",
+        _black_box("faults", "killed_apps", "fastapi-postgres"),
+    ),
+    Mutant(
+        "fastapi: nobody waits for the store's one writer",
+        "template/fastapi/src/app/database.py.jinja",
+        "# Polar waits ten seconds for an answer, and an event that cannot be applied is stored in a second try.\n"
+        "BUSY_SECONDS = 3",
+        "BUSY_SECONDS = 0",
+        _black_box("load", "test_load", "fastapi-sqlite"),
+    ),
+    Mutant(
+        "worker: any 404 means gone",
+        f"{_WORKER}polar.ts",
+        'error.status === 404 && error.error === "ResourceNotFound"',
+        "error.status === 404",
+        _black_box("faults", "cannot_read_polar", "worker-d1"),
+    ),
+    Mutant(
+        "fastapi: any 404 means gone",
+        f"{_FASTAPI}polar.py",
+        'if status == 404 and error == "ResourceNotFound" else',
+        "if status == 404 else",
+        _black_box("faults", "cannot_read_polar", "fastapi-sqlite"),
+    ),
+    Mutant(
+        "fastapi: a token for somebody else is accepted",
+        "template/fastapi/src/app/auth/jwt.py",
+        '"verify_aud": self._audience is not None',
+        '"verify_aud": False',
+        _black_box("abuse", "a_token_that_is_not_for_us", "fastapi-sqlite"),
+    ),
+    Mutant(
+        "worker: a token without an end is accepted",
+        "template/worker/src/auth/jwt.ts",
+        'requiredClaims: ["exp", "sub"]',
+        'requiredClaims: ["sub"]',
+        _black_box("abuse", "a_token_that_is_not_for_us", "worker-d1"),
+    ),
+    Mutant(
+        "worker: a buyer may be sent anywhere",
+        f"{_WORKER}checkout.ts",
+        "const url = own && URL.canParse(path, appUrl) ? new URL(path, appUrl) : undefined;\n"
+        "  if (url === undefined || url.origin !== appUrl) {",
+        "const url = new URL(own ? path : String(path), appUrl);\n  if (url === undefined) {",
+        _black_box("abuse", "a_path_stays", "worker-d1"),
     ),
 )
 
