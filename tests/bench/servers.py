@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -70,7 +71,8 @@ class Projects:
 
 @contextmanager
 def projects() -> Generator[tuple[Projects, Path]]:
-    """A place for projects, and a folder for what belongs to runs; both are gone afterwards."""
+    """A place for projects, and a folder for what belongs to runs; both are gone afterwards, and all servers too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, PolarServer(CATALOGUES["shop"]()) as polar:
         yield Projects(Path(folder), polar.url), Path(folder)
 
