@@ -129,7 +129,7 @@ def station(variant: apps.Variant, project: Path, folder: Path, polar_url: str =
 
 @dataclass
 class Outcome:
-    """How the deliveries went: every answer's status and time, those that got no answer, and what was never accepted."""
+    """How the deliveries went: each answer's status and time, how many got none, and what was never accepted."""
 
     statuses: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
