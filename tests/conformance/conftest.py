@@ -24,8 +24,8 @@ class Counts:
     fuzzed_requests: int
 
 
-SAMPLE = Counts(seed=1, killed_deliveries=150, kills=4, load_deliveries=600, fuzzed_requests=1500)
-NIGHTLY = Counts(seed=1, killed_deliveries=2000, kills=40, load_deliveries=5000, fuzzed_requests=20000)
+SAMPLE = Counts(seed=1, killed_deliveries=150, kills=2, load_deliveries=600, fuzzed_requests=1500)
+NIGHTLY = Counts(seed=1, killed_deliveries=2000, kills=20, load_deliveries=5000, fuzzed_requests=20000)
 
 
 @pytest.fixture(scope="session")
