@@ -125,6 +125,7 @@ describe("bodies", () => {
     ["null", "object"],
     ['"product"', "object"],
     ["\u0000", "not JSON"],
+    [Uint8Array.from([0x22, 0xff, 0x22]), "not UTF-8"],
   ])("%j is refused", async (body, message) => {
     const headers = { "Content-Type": "application/json" };
     const answer = await call("POST", "/billing/checkout", { user: "alice", body, headers });

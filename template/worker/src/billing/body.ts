@@ -46,7 +46,15 @@ async function readText(request: Request): Promise<string> {
     if (size > MAX_BODY_BYTES) throw new ApiError("body_too_large");
     chunks.push(chunk);
   }
-  return new Blob(chunks).text();
+  return decode(await new Blob(chunks).arrayBuffer());
+}
+
+function decode(bytes: ArrayBuffer): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw invalid("The body is not UTF-8.");
+  }
 }
 
 function parseObject(text: string): object {

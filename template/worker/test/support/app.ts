@@ -52,8 +52,7 @@ export async function call(method: string, path: string, options: Call = {}) {
   if (user !== undefined) headers.set("X-User", encodeURIComponent(user));
   if (email !== undefined) headers.set("X-Email", email);
   for (const [name, value] of Object.entries({ Origin: APP_URL, ...options.headers })) headers.set(name, value);
-  const sent = body === undefined ? null : typeof body === "string" ? body : JSON.stringify(body);
-  const request = new Request(APP_URL + path, { method, headers, body: sent });
+  const request = new Request(APP_URL + path, { method, headers, body: raw(body) });
   const app = createApp({ catalog, services: signIn });
   const response = await app.fetch(request, environment, createExecutionContext());
   const text = await response.text();
@@ -87,4 +86,10 @@ async function insert(table: string, row: Record<string, string | number>): Prom
   await env.DB.prepare(`INSERT INTO ${table} (${names.join(", ")}) VALUES (${marks.join(", ")})`)
     .bind(...Object.values(row))
     .run();
+}
+
+/** Text and bytes as they are, anything else as JSON. */
+function raw(body: unknown): string | Uint8Array | null {
+  if (body === undefined) return null;
+  return typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
 }

@@ -37,12 +37,11 @@ class CheckoutBody(Body):
     amount: int | None = Field(default=None, ge=0, le=99_999_999, description="For pay-what-you-want prices only.")
     path: str | None = Field(default=None, max_length=512, description="Where to land in the app after paying.")
 
-    @field_validator("locale", "amount", mode="before")
+    @field_validator("amount", mode="before")
     @classmethod
-    def _given(cls, value: object) -> object:
-        if value is None:
-            raise ValueError("must not be null: leave it out")
-        return value
+    def _whole(cls, value: object) -> object:
+        # JSON has one kind of number: 500, 500.0 and 5e2 are the same.
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
     @field_validator("path")
     @classmethod

@@ -59,7 +59,10 @@ class PolarApi:
 
     def create_customer(self, body: Mapping[str, object]) -> Json:
         """Create a customer."""
-        return self.call("POST", "/v1/customers/", body=body)
+        created = self.call("POST", "/v1/customers/", body=body)
+        if not isinstance(created.get("id"), str):
+            raise PolarApiError(201, "unreadable")
+        return created
 
     def external_customer(self, external_id: str) -> Json:
         """Return the customer with this external id. Ids with a slash cannot be reached by path, however escaped."""
