@@ -155,7 +155,8 @@ def deliver(
 
         def one(delivery: histories.Delivery) -> None:
             for attempt in range(tries):
-                app.up.wait(timeout=90)
+                if not app.up.wait(timeout=90):
+                    raise TimeoutError("the app was not started again")
                 began = time.monotonic()
                 try:
                     answer = client.post("/webhooks/polar", content=delivery.body, headers=app.sign(delivery))

@@ -41,7 +41,6 @@ class Killer:
     chance: random.Random
     count: int = 0
     kills: int = 0
-    failed: list[BaseException] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _due: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
