@@ -123,11 +123,12 @@ def command(kind: str, variant: apps.Variant, port: int, folder: Path) -> list[s
     """What starts the app, or a baseline."""
     if variant.runtime == "worker":
         return [node.NODE, "scripts/dev.ts", "--port", str(port), "--persist-to", folder / "store"]
+    serving: list[str | Path] = ["python", BASELINE_FOLDER / "serving.py"]
     programs: dict[str, list[str | Path]] = {
         "app": ["dev"],
-        "readme": ["python", BASELINE_FOLDER / "fastapi_readme.py"],
-        "plain": ["python", BASELINE_FOLDER / "fastapi_handlers.py", "plain"],
-        "bare": ["python", BASELINE_FOLDER / "fastapi_handlers.py", "bare"],
+        "readme": [*serving, "fastapi_readme:create_app"],
+        "plain": [*serving, "fastapi_handlers:create_plain", "--migrate"],
+        "bare": [*serving, "fastapi_handlers:create_bare", "--migrate"],
     }
     return ["uv", "run", "--no-sync", *programs[kind], "--port", str(port), "--workers", str(variant.processes)]
 

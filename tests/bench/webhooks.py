@@ -3,8 +3,9 @@
     uv run python -m tests.bench.webhooks [--quick] [--requests 750] [--rounds 5] [--variants worker-d1 fastapi-sqlite]
 
 The app and the baselines run at the same time, each on a store of its own, and are sent signed subscription and order
-events of 200 customers over 16 connections in turn: what disturbs the machine disturbs all of them. Every event must be
-accepted, and be in the store afterwards. Medians of the rounds; ratios are medians of the ratios of each round.
+events of 200 customers over 16 connections in turn: what disturbs the machine disturbs all of them, the background work
+that the app does for the events before included. Every event must be accepted, and be in the store afterwards. Medians
+of the rounds; ratios are medians of the ratios of each round.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Webhook handlers to compare a generated FastAPI app with, on its server, its tables and its connections.
 
-Run with the Python of a generated project: `python fastapi_handlers.py plain --port 8000 [--workers 2]`.
+Served by `serving.py`, with the Python of a generated project.
 
 plain: the writes of the app for such an event, one statement and one commit at a time.
 bare: the signature, and one insert.
@@ -9,7 +9,6 @@ bare: the signature, and one insert.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -21,24 +20,15 @@ from app.billing.projections import Event, parse_event
 from app.billing.reactions import reactions_to_event
 from app.billing.repository import PROJECTIONS
 from app.billing.tables import access_states, customers, reactions, webhook_events
-from app.cli import load_environment, prepare
 from app.database import Database
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from polar.webhooks import PolarWebhookVerificationError, validate_event
-from serving import serve
 from sqlalchemy import Table, func, select
 
 EVENT_TYPES = frozenset(EVENTS)
 Write = tuple[Table, Mapping[str, Any]]
 Store = Callable[[Database, Mapping[str, str], bytes, Any], None]
-
-
-def main() -> None:
-    """Bring the database up to date, and serve."""
-    load_environment()
-    prepare()
-    serve(f"fastapi_handlers:create_{sys.argv.pop(1)}")
 
 
 def create_plain() -> FastAPI:
@@ -137,6 +127,3 @@ def _upsert(table: Table, names: tuple[str, ...]) -> Insert:
 
 
 _BARE = insert(webhook_events)
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""The handler in the SDK's README; nothing is stored. Run with the Python of a generated project."""
+"""The handler in the SDK's README; nothing is stored. Served by `serving.py`."""
 
 from __future__ import annotations
 
@@ -32,9 +32,3 @@ def create_app() -> FastAPI:
         return {"received": True}
 
     return app
-
-
-if __name__ == "__main__":
-    from serving import serve
-
-    serve("fastapi_readme:create_app")
