@@ -212,13 +212,15 @@ def _snapshot_upsert(projection: Projection, names: tuple[str, ...]) -> Returnin
     return statement.returning(table.c[key])
 
 
+_DELETED = select(customers.c.deleted_us).where(customers.c.id == bindparam("customer_id"))
+
+
 def forget_deleted_customer(connection: Connection, customer_id: str) -> None:
     """Empty what is personal where the customer was deleted, whatever arrived before or after the deletion.
 
     An event that waits for another try keeps its body until it was applied.
     """
-    deleted = select(customers.c.deleted_us).where(customers.c.id == customer_id)
-    if connection.scalar(deleted) is None:
+    if connection.scalar(_DELETED, {"customer_id": customer_id}) is None:
         return
     connection.execute(update(customers).where(customers.c.id == customer_id).values(email=None, name=None))
     connection.execute(update(members).where(members.c.customer_id == customer_id).values(email=None, name=None))
@@ -253,9 +255,12 @@ def _key(table: Table) -> str:
 # Whose purchases they are
 
 
+_EXTERNAL_ID = select(customers.c.external_id).where(customers.c.id == bindparam("customer_id"))
+
+
 def external_id_of(connection: Connection, customer_id: str) -> str | None:
     """Return the user that a customer is linked to."""
-    return connection.scalar(select(customers.c.external_id).where(customers.c.id == customer_id))
+    return connection.scalar(_EXTERNAL_ID, {"customer_id": customer_id})
 
 
 def users_of_event(connection: Connection, event: Event) -> set[str]:
@@ -457,20 +462,24 @@ FOLLOWED_CUSTOMER = _followed(customers.c.id, customers.c.external_id, customers
 # Reactions and the access that was last compared
 
 
+# Built once: to build a statement takes longer than to run it.
+_REACTION_INSERT = insert(reactions).on_conflict_do_nothing(index_elements=["key"])
+
+
 def add_reactions(connection: Connection, wanted: Iterable[Reaction], now: int) -> None:
     """Write reactions to be run; one that was written before is not written again."""
     for reaction in wanted:
-        statement = insert(reactions).values(
-            key=reaction.key,
-            reaction=reaction.name,
-            object_id=reaction.object_id,
-            user_id=reaction.user_id,
-            payload=reaction.payload_json(),
-            state="pending",
-            next_attempt_us=now,
-            created_us=now,
-        )
-        connection.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
+        values = {
+            "key": reaction.key,
+            "reaction": reaction.name,
+            "object_id": reaction.object_id,
+            "user_id": reaction.user_id,
+            "payload": reaction.payload_json(),
+            "state": "pending",
+            "next_attempt_us": now,
+            "created_us": now,
+        }
+        connection.execute(_REACTION_INSERT, values)
 
 
 def claim_reaction(connection: Connection, now: int, lease_until: int) -> AnyRow | None:
