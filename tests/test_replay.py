@@ -11,7 +11,6 @@ import pytest
 
 from tests.support import apps, deliveries, recorded
 from tests.support.process import free_port
-from tests.support.render import render
 
 _FOLDER = recorded.folder()
 pytestmark = pytest.mark.skipif(_FOLDER is None, reason="POLAR_RECORDED names no folder with recorded histories")
@@ -30,17 +29,7 @@ def project_of(
     template: Path, polar_with: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[apps.Variant], Path]:
     """A project generated from the catalogue that the recorded server had; rendered and installed once."""
-    made: dict[str, Path] = {}
-
-    def project(variant: apps.Variant) -> Path:
-        profile = variant.profile("recorded")
-        if profile.name not in made:
-            folder = tmp_path_factory.mktemp("replay") / profile.name
-            made[profile.name] = render(profile, template, folder, polar_with("recorded"))
-            apps.install(variant, folder)
-        return made[profile.name]
-
-    return project
+    return apps.rendered_once("recorded", template, polar_with, tmp_path_factory.mktemp("replay"))
 
 
 @pytest.fixture(scope="module")

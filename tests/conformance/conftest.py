@@ -10,7 +10,6 @@ import pytest
 
 from tests.conformance.station import Station, station
 from tests.support import apps
-from tests.support.render import render
 
 
 @dataclass(frozen=True)
@@ -39,17 +38,7 @@ def black_box_project(
     template: Path, polar_with: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[apps.Variant], Path]:
     """The project of a variant, of the usual shop; rendered and installed once."""
-    made: dict[str, Path] = {}
-
-    def project(variant: apps.Variant) -> Path:
-        profile = variant.profile("shop")
-        if profile.name not in made:
-            folder = tmp_path_factory.mktemp("black-box") / profile.name
-            made[profile.name] = render(profile, template, folder, polar_with("shop"))
-            apps.install(variant, folder)
-        return made[profile.name]
-
-    return project
+    return apps.rendered_once("shop", template, polar_with, tmp_path_factory.mktemp("black-box"))
 
 
 @pytest.fixture(scope="session", params=apps.VARIANTS, ids=lambda variant: variant.name)

