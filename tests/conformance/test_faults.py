@@ -20,7 +20,8 @@ import pytest
 from tests.conformance import histories
 from tests.conformance.conftest import Counts
 from tests.conformance.histories import MONTHLY, Delivery, mixture, wrong
-from tests.conformance.station import Station, deliver, is_background, no_reconciliation, station
+from tests.conformance.polar.deliveries import deliver
+from tests.conformance.station import Station, is_background, no_reconciliation, station
 from tests.polar_server import Answer
 from tests.support import apps
 from tests.support.events import Customer, Json, event

@@ -11,6 +11,7 @@ has it; `order:renewal` is one more order. Values in those files:
 """
 
 import datetime as dt
+import json
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +41,10 @@ class Event:
     id: str
     type: str
     body: Json
+
+    def raw(self) -> bytes:
+        """Return the bytes that are signed and sent."""
+        return json.dumps(self.body).encode()
 
 
 @dataclass
