@@ -1,6 +1,6 @@
 """What happens to a subscription or a purchase in its life: in order, anyhow, and with what was lost coming late.
 
-Every scenario of the stand-in, at every variant; the user buys through the app's own checkout where the scenario has one.
+Every scenario of the stand-in, at every variant; where it has a checkout, the user opens it through the app.
 """
 
 from __future__ import annotations
@@ -116,21 +116,17 @@ def assert_ends_as_at_polar(buyer: Buyer) -> None:
     """What the app shows of the user's purchases and benefits is what Polar has."""
     account, life = buyer.account(), buyer.life
     alive = {each["id"] for each in life.play.of_kind("customer") if not each["deleted_at"] and each["external_id"]}
-    own = {
-        kind: [each for each in life.play.of_kind(kind) if each["customer_id"] in alive]
-        for kind in ("subscription", "order")
-    }
+
+    def own(kind: str) -> list[Any]:
+        return [each for each in life.play.of_kind(kind) if each["customer_id"] in alive]
+
     assert {each["id"]: each["status"] for each in account["subscriptions"]} == {
-        each["id"]: each["status"] for each in own["subscription"]
+        each["id"]: each["status"] for each in own("subscription")
     }
     assert {each["id"]: (each["status"], each["amount"], each["refunded_amount"]) for each in account["orders"]} == {
-        each["id"]: (each["status"], each["total_amount"], each["refunded_amount"]) for each in own["order"]
+        each["id"]: (each["status"], each["total_amount"], each["refunded_amount"]) for each in own("order")
     }
-    in_grace = any(each["status"] == "past_due" for each in own["subscription"])
-    granted = {
-        each["benefit_id"]
-        for each in life.play.of_kind("benefit_grant")
-        if each["customer_id"] in alive and each["is_granted"] and each["member"]["role"] == "owner"
-    }
+    in_grace = any(each["status"] == "past_due" for each in own("subscription"))
     if not in_grace:
-        assert {each["id"] for each in account["access"]["benefits"]} == granted
+        granted = [each for each in own("benefit_grant") if each["is_granted"] and each["member"]["role"] == "owner"]
+        assert {each["id"] for each in account["access"]["benefits"]} == {each["benefit_id"] for each in granted}
