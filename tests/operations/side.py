@@ -119,7 +119,8 @@ class Side:
             return [str(self.project / ".venv" / "bin" / "billing"), *command], {**environment, **database}
         script = json.loads((self.project / "package.json").read_text())["scripts"]["billing"]
         target = ["--persist-to", str(self.folder / "store")] if stored else []
-        return [str(node.NODE), *script.split()[1:], *command, *target], node.environment()
+        end = command.index("--") if "--" in command else len(command)
+        return [str(node.NODE), *script.split()[1:], *command[:end], *target, *command[end:]], node.environment()
 
 
 @dataclass

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.billing.background import compare_access, run_background
+from app.billing.background import run_background
+from app.billing.compare_access import compare_access
 from app.billing.outbox import run_reactions
 from app.billing.policy_table import RENEWAL_LEEWAY, RENEWAL_LIMIT
 from app.billing.reactions import Delivery, Handlers

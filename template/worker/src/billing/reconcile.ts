@@ -2,12 +2,11 @@
  * Bringing one customer's rows in line with Polar. Everything is read and understood before anything is written; a row
  * that an event was applied to in the meantime is left to the event.
  */
-import { settle } from "./compare-access";
+import { settleConcerned } from "./compare-access";
 import { PROJECTIONS } from "./projections";
 import type { Projection, Row, Snapshot, Value } from "./projections/projection";
 import type { Reactions } from "./reactions";
 import { type PolarObject, requiredId, requiredObjects, Unreadable } from "./read";
-import { markUsers, usersToSettle } from "./store/access-store";
 import { forgetIfDeleted, identify } from "./store/projection-store";
 import {
   gone,
@@ -179,9 +178,7 @@ async function forget(db: D1Database, customerId: string, now: number, reactions
 
 /** Settles the access of those concerned, then clears the mark: also the one that a late renewal has just set again. */
 async function conclude(db: D1Database, customerId: string, now: number, reactions: Reactions): Promise<void> {
-  await markUsers(db, customerId).run();
-  const users = await usersToSettle(db, customerId, now);
-  if (users.length > 0) await settle(db, users, reactions, now);
+  await settleConcerned(db, customerId, now, reactions);
   await reconciled(db, customerId, now).run();
 }
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from sqlalchemy import Connection, Table
 
 from app.billing import repository
+from app.billing.compare_access import settle_access
 from app.billing.projections import (
     CustomerIdentity,
     MemberIdentity,
@@ -94,7 +95,7 @@ def reconcile_customer(
     with db.write() as connection:
         repository.lock_customer(connection, customer_id)
         written = _write(connection, fetched, before, now, reactions or {})
-        repository.check_access_of(connection, repository.users_of_customer(connection, customer_id), now)
+        _settle(connection, customer_id, now, reactions or {})
         repository.forget_deleted_customer(connection, customer_id)
         repository.finish_reconciliation(connection, customer_id, before.mark, now)
     return Report(customer_id, "written" if written else "equal", written)
@@ -113,7 +114,7 @@ def _gone(db: Database, customer_id: str, before: _Before, now: int) -> Report:
         if customer_id not in before.versions[customers]:
             return Report(customer_id, "gone")
         repository.mark_deleted(connection, customer_id, now)
-        repository.check_access_of(connection, repository.users_of_customer(connection, customer_id), now)
+        _settle(connection, customer_id, now, {})
         repository.finish_reconciliation(connection, customer_id, before.mark, now)
     return Report(customer_id, "gone", 1)
 
@@ -168,6 +169,12 @@ def _revoke_unlisted(connection: Connection, fetched: _Fetched, before: Versions
         revoked = {"is_granted": False, "is_revoked": True, "revoked_us": now}
         repository.write_fetched(connection, benefit_grants, dict(row._mapping) | revoked)
     return len(lost)
+
+
+def _settle(connection: Connection, customer_id: str, now: int, reactions: Handlers) -> None:
+    """Settle the access of those concerned, but not of those whom an event waits for: that is told to reactions."""
+    waiting = repository.users_to_check(connection, now)
+    settle_access(connection, repository.users_of_customer(connection, customer_id) - waiting, now, reactions)
 
 
 def _is_to_write(current: AnyRow | None, row: Mapping[str, Any], before: Versions) -> bool:

@@ -120,12 +120,6 @@ def claim_failed_event(connection: Connection, now: int, lease_until: int) -> An
     return connection.execute(leased.returning(webhook_events.c.webhook_id, webhook_events.c.body)).first()
 
 
-def unapplied_events(connection: Connection) -> Sequence[str]:
-    """Return the ids of all events that could not be applied, oldest first."""
-    waiting = select(webhook_events.c.webhook_id).where(webhook_events.c.state.in_(RETRYABLE))
-    return connection.scalars(waiting.order_by(webhook_events.c.received_us, webhook_events.c.webhook_id)).all()
-
-
 def stored_event(connection: Connection, webhook_id: str) -> AnyRow | None:
     """Return a stored event with its body, where that was not emptied."""
     return connection.execute(select(webhook_events).where(webhook_events.c.webhook_id == webhook_id)).first()
@@ -640,3 +634,42 @@ def empty_done_reactions(connection: Connection, before: int) -> None:
 def delete_old_limits(connection: Connection, before: int) -> None:
     """Delete counters of requests whose minute is over."""
     connection.execute(delete(rate_limits).where(rate_limits.c.window_us < before))
+
+
+# Operating
+
+
+def events_to_replay(
+    connection: Connection, webhook_ids: Sequence[str], types: Sequence[str], since: int | None, *, failed: bool
+) -> Sequence[AnyRow]:
+    """Return ids and types of stored events that were chosen and still have their body, oldest first."""
+    events = webhook_events.c
+    chosen = select(events.webhook_id, events.type).where(events.body.is_not(None))
+    if webhook_ids:
+        chosen = chosen.where(events.webhook_id.in_(webhook_ids))
+    if types:
+        chosen = chosen.where(events.type.in_(types))
+    if since is not None:
+        chosen = chosen.where(events.received_us >= since)
+    if failed:
+        chosen = chosen.where(events.state.in_(RETRYABLE))
+    return connection.execute(chosen.order_by(events.received_us, events.webhook_id)).all()
+
+
+def is_newest(connection: Connection, event: Event) -> bool:
+    """Whether a row is the snapshot of this very event."""
+    if event.projection is None:
+        return False
+    table = PROJECTIONS[event.projection]
+    own = and_(table.c[_key(table)] == event.row[_key(table)], table.c.webhook_id == event.webhook_id)
+    return connection.scalar(select(exists().where(own))) is True
+
+
+def users_to_check(connection: Connection, now: int) -> set[str]:
+    """Return the users whose access waits to be compared."""
+    return set(connection.scalars(select(access_states.c.user_id).where(access_states.c.check_us <= now)))
+
+
+def access_state_of(connection: Connection, user_id: str) -> AnyRow:
+    """Return the access that a user was last known to have."""
+    return connection.execute(select(access_states).where(access_states.c.user_id == user_id)).one()
