@@ -1,12 +1,13 @@
 /** Polar's API for commands: the calls that only they make, no faster than Polar allows. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { models, PolarCore } from "@polar-sh/sdk/2026-10";
+import { getCustomers, listCustomers, updateCustomers } from "@polar-sh/sdk/2026-10/services/customers";
 import {
   listWebhookDeliveriesWebhooks,
   listWebhookEndpointsWebhooks,
   redeliverWebhookEventWebhooks,
 } from "@polar-sh/sdk/2026-10/services/webhooks";
-import { all, asPolarApiError, createCore, PolarApi } from "../src/billing/polar.ts";
+import { all, asPolarApiError, createCore, one, PolarApi } from "../src/billing/polar.ts";
 import type { PolarObject } from "../src/billing/read.ts";
 import type { PolarSettings } from "../src/settings.ts";
 import { note } from "./console.ts";
@@ -34,6 +35,20 @@ export class OperatorPolar extends PolarApi {
     const core = patient(createCore(settings), paced(CALLS_A_MINUTE[settings.environment]));
     super(settings, core);
     this.#core = core;
+  }
+
+  /** All customers, oldest first: what is new comes last, and shifts no page. */
+  customers(): Promise<PolarObject[]> {
+    return all((paging) => listCustomers(this.#core)({ sorting: ["created_at"], ...paging }), MAX_PAGES);
+  }
+
+  customer(id: string): Promise<PolarObject> {
+    return one(getCustomers(this.#core)(id));
+  }
+
+  /** Gives a customer its external id, once and for all. */
+  linkCustomer(id: string, externalId: string): Promise<PolarObject> {
+    return one(updateCustomers(this.#core)(id, { external_id: externalId }));
   }
 
   endpoints(): Promise<PolarObject[]> {

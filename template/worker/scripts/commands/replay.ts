@@ -1,7 +1,7 @@
 /** `replay`: applies stored events once more, or has Polar deliver them once more. */
 import type { models } from "@polar-sh/sdk/2026-10";
 import { replay as applyAgain } from "../../src/billing/inbox.ts";
-import { PolarApiError } from "../../src/billing/polar.ts";
+import { isGone } from "../../src/billing/polar.ts";
 import { isObject, type PolarObject } from "../../src/billing/read.ts";
 import { DAY_US, formatInstant, HOUR_US, MINUTE_US, parseInstant } from "../../src/billing/time.ts";
 import { reactions } from "../../src/reactions.ts";
@@ -169,7 +169,7 @@ async function redeliver(polar: OperatorPolar, webhookId: string): Promise<strin
     await polar.redeliver(webhookId);
     return "redelivered";
   } catch (error) {
-    if (error instanceof PolarApiError && error.status === 404 && error.error === "ResourceNotFound") return "missing";
+    if (isGone(error)) return "missing";
     throw error;
   }
 }

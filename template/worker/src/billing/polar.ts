@@ -163,7 +163,7 @@ export async function all(
 }
 
 /** Only this answer means that the object is gone: an expired API version, say, is a 404 too. */
-function isGone(error: unknown): boolean {
+export function isGone(error: unknown): boolean {
   return error instanceof PolarApiError && error.status === 404 && error.error === "ResourceNotFound";
 }
 

@@ -50,6 +50,18 @@ class OperatorPolar(PolarApi):
         super().__init__(access_token, environment=environment, base_url=base_url, timeout=timeout)
         self._pace = Pace(CALLS_A_MINUTE[environment])
 
+    def customers(self) -> Iterator[Json]:
+        """Return all customers, oldest first: what is new comes last, and shifts no page."""
+        return self.pages("/v1/customers/", {"sorting": "created_at"}, MAX_PAGES)
+
+    def customer(self, customer_id: str) -> Json:
+        """Return a customer."""
+        return self.call("GET", "/v1/customers/{id}", {"id": customer_id})
+
+    def link_customer(self, customer_id: str, external_id: str) -> Json:
+        """Give a customer its external id, once and for all, and return it."""
+        return self.call("PATCH", "/v1/customers/{id}", {"id": customer_id}, body={"external_id": external_id})
+
     def endpoints(self) -> Iterator[Json]:
         """Return all webhook endpoints."""
         return self.pages("/v1/webhooks/endpoints", {})
