@@ -33,6 +33,7 @@ QUESTIONS = [
     "past_due_grace_days",
     "proration",
     "premium_path",
+    "notifications",
 ]
 
 
