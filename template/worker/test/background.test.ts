@@ -132,6 +132,15 @@ describe("reactions", () => {
     expect(found).toEqual(["ada@example.com", null]);
   });
 
+  test("one that fails is named in the log, without its message", async () => {
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    const refusing: Reactions = { order_paid: () => Promise.reject(new TypeError("ada@example.com was refused")) };
+    await deliver(event("order.paid", 1, ORDER), { reactions: refusing });
+    await runOutbox(env.DB, refusing, NOW);
+    expect(JSON.stringify(log.mock.calls)).toContain("TypeError");
+    expect(JSON.stringify(log.mock.calls)).not.toContain("ada@example.com");
+  });
+
   test("one that fails is tried again later, and is dead after ten attempts; others are not held up", async () => {
     const failing = vi.fn(() => Promise.reject(new Error("no mail today")));
     const { told, reactions } = listeners();
@@ -345,6 +354,18 @@ describe("the background run", () => {
     const watching = { ...reader(), customerState: (id: string) => Promise.reject(asked.push(id) && new PolarGone()) };
     await runBackground(env.DB, { ...deps, polar: watching }, NOW + 2 * DAY_US);
     expect(asked).toHaveLength(10);
+  });
+
+  test("tells what is stuck, and nothing when all is well", async () => {
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    await runBackground(env.DB, { ...deps, polar: null }, NOW);
+    expect(log).not.toHaveBeenCalled();
+    await deliver(event("order.paid", 1, { ...ORDER, id: null }), { id: "failed" });
+    await deliver(event("order.paid", 1, { ...ORDER, id: null }), { id: "dead" });
+    await env.DB.exec("UPDATE billing_webhook_events SET state = 'dead' WHERE webhook_id = 'dead'");
+    log.mockClear();
+    await runBackground(env.DB, { ...deps, polar: null }, NOW);
+    expect(log.mock.calls).toEqual([['{"event":"inbox","failed":1,"dead":1,"dead_reactions":0}']]);
   });
 
   test("a part that fails is reported at the end, and the others run", async () => {

@@ -248,3 +248,16 @@ def test_the_address_of_a_user_is_the_newest_customers_or_the_members(database: 
     with database.read() as connection:
         found = [email_of(connection, None, user) for user in ("user_1", "user_2", "user_3")]
     assert found == ["b@example.com", "member@example.com", None]
+
+
+def test_the_log_names_the_error_of_a_handler_and_not_its_message(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_payload: object, _delivery: Delivery) -> None:
+        raise ValueError("ada@example.com was refused")
+
+    apply(database, event("order.paid", order()), reactions={"order_paid": refuse})
+    run_background(database, None, {"order_paid": refuse}, 90, NOW)
+    assert '"event":"reaction_failed"' in caplog.text
+    assert '"error":"ValueError"' in caplog.text
+    assert "ada@example.com" not in caplog.text
