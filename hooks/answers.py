@@ -252,7 +252,6 @@ def billing_facts(snapshot: dict[str, Any], keys: list[str], premium: list[str])
     return {
         "server": snapshot["server"],
         "base_url": snapshot["base_url"],
-        "api_version": snapshot["api_version"],
         "organization": snapshot["organization"],
         "products": products,
         "benefits": [benefit for benefit in snapshot["benefits"] if benefit["key"] in wanted],

@@ -342,14 +342,14 @@ class Snapshot(Extension):
             ),
         }
 
-    def catalogue(self, server: str, token: str, conf: Mapping[str, Any]) -> dict[str, Any]:
-        """A snapshot of what the server offers now."""
+    def catalogue(self, server: str, token: str, api_version: str, conf: Mapping[str, Any]) -> dict[str, Any]:
+        """A snapshot of what the server offers now, asked in that version of the API."""
         tools = self.environment.globals
         if server == "demo":
             answer, base_url = tools["demo_catalogue"](), None
         else:
             base_url = tools["polar_base_url"](server)
-            answer = tools["ask_polar"](server, token, quiet=conf["quiet"])
+            answer = tools["ask_polar"](server, token, api_version, quiet=conf["quiet"])
         old = self._recorded(conf)
         if not answer["products"]:
             kept = " Nothing was changed." if old else ""
@@ -359,9 +359,11 @@ class Snapshot(Extension):
                 f"polar_server=demo.{kept}"
             )
         chosen = recorded_answers(conf).get("products") or []
-        return take_snapshot(answer, server, base_url, tools["polar_api_version"], old, map(str, chosen))
+        return take_snapshot(answer, server, base_url, api_version, old, map(str, chosen))
 
-    def problem(self, snapshot: Any, server: str, token: str, conf: Mapping[str, Any], refresh: bool) -> str:
+    def problem(
+        self, snapshot: Any, server: str, token: str, api_version: str, conf: Mapping[str, Any], refresh: bool
+    ) -> str:
         """Why the recorded snapshot cannot be used; empty where it can.
 
         Within one update Copier hands the answer on to its renderings of the old and the new version as data: then it
@@ -371,7 +373,7 @@ class Snapshot(Extension):
         problem = self._mismatch(snapshot, server, given)
         if problem or given or not refresh:
             return problem
-        return "" if self.catalogue(server, token, conf) == snapshot else "Polar has other products now"
+        return "" if self.catalogue(server, token, api_version, conf) == snapshot else "Polar has other products now"
 
     def _mismatch(self, snapshot: Any, server: str, given: bool = False) -> str:
         if not readable(snapshot):
