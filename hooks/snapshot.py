@@ -253,11 +253,12 @@ def take_snapshot(
         ]
         needed = {key for product in archived for key in product["benefits"]}
         known = {benefit["id"] for benefit in benefits}
-        benefits += [
+        of_archived = [
             {name: value for name, value in benefit.items() if name != "key"}
             for benefit in before["benefits"]
             if benefit["key"] in needed and benefit["id"] not in known
         ]
+        benefits = _in_place(benefits, of_archived, before["benefits"])
     kept = _kept_keys(
         products,
         before["products"],
@@ -278,11 +279,24 @@ def take_snapshot(
         "base_url": base_url,
         "api_version": api_version,
         "organization": organization,
-        "products": products + archived,
+        "products": _in_place(products, archived, before["products"]),
         "benefits": benefits,
         "meters": meters,
     }
     return _sorted(snapshot)
+
+
+def _in_place(
+    live: list[dict[str, Any]], archived: list[dict[str, Any]], old: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """All of them, each archived one behind those that it was behind before: a difference moves no lines."""
+    placed = list(live)
+    order = [item["id"] for item in old]
+    for item in archived:
+        earlier = set(order[: order.index(item["id"])])
+        places = [number for number, other in enumerate(placed, 1) if other["id"] in earlier]
+        placed.insert(max(places, default=0), item)
+    return placed
 
 
 def _sorted(value: Any) -> Any:
