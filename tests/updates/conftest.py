@@ -15,7 +15,7 @@ from tests.catalogues import CATALOGUES, organization
 from tests.polar_server import PolarServer
 from tests.profiles import Profile
 from tests.support.render import TOKEN
-from tests.updates import history
+from tests.updates import history, rehearsal
 from tests.updates.command import Run, copier_command, data_file
 from tests.updates.project import Project
 
@@ -36,6 +36,12 @@ class Generated:
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository of the template: every released version, and the working tree as the newest."""
     return history.build(tmp_path_factory.mktemp("releases") / "template")
+
+
+@pytest.fixture(scope="session")
+def next_release(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same repository with the rehearsed version as the newest."""
+    return rehearsal.build(releases, tmp_path_factory.mktemp("next") / "template")
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,16 @@ class Project:
             )
         assert TOKEN.encode() not in b"".join(tree(self.folder).values())
 
+    def follow(self, template: Path) -> None:
+        """Update from a repository that has the versions of the present one, and more."""
+        file = self.folder / ".copier-answers.yml"
+        text = file.read_text()
+        assert text.count(str(self.template)) == 1
+        file.write_text(text.replace(str(self.template), str(template)))
+        commit(self.folder, "the template has moved")
+        self.template = template
+        self.update()
+
     def refresh(self, server: PolarServer, **data: Any) -> None:
         """`copier update --defaults --data refresh_catalog=true`."""
         self.update(server, refresh_catalog=True, **data)
