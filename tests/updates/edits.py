@@ -91,7 +91,7 @@ WORKER = Edits(
     added={
         "src/reports.ts": 'import { Hono } from "hono";\nimport type { AppEnv } from "./context";\n\n'
         'export const reports = new Hono<AppEnv>();\n\nreports.get("/", (c) => c.json([]));\n',
-        "migrations/5000_reports.sql": f"CREATE TABLE {OWN_TABLE} (id INTEGER PRIMARY KEY, title TEXT NOT NULL);\n",
+        "migrations/5000_reports.sql": f"CREATE TABLE {OWN_TABLE} (id INTEGER PRIMARY KEY);\n",
     },
     deleted=(".mcp.json", "CLAUDE.md", "test/convergence.test.ts"),
 )
@@ -138,3 +138,15 @@ FASTAPI = Edits(
 )
 
 EDITS = {"worker": WORKER, "fastapi": FASTAPI}
+
+# A route in the place that the newest version has for it.
+OWN_ROUTE = {
+    "worker": Edits({"src/own-routes.ts": [lambda text: text + 'ownRoutes.get("/own", (c) => c.json(["own"]));\n']}),
+    "fastapi": Edits(
+        {
+            "src/app/own_routes.py": [
+                lambda text: text + '\n\n@router.get("/own")\ndef own() -> list[str]:\n    return ["own"]\n'
+            ]
+        }
+    ),
+}
