@@ -55,7 +55,7 @@ def test_users_hear_of_every_question_that_is_new_or_gone() -> None:
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
 @pytest.mark.parametrize("runtime", DEMOS)
 def test_defaults_keep_behaviour(runtime: str, version: history.Version, made: Made) -> None:
-    """Whoever never chose gets today what that version gave. That an update keeps it, tests/updates/test_edits.py asks."""
+    """Whoever never chose gets today what that version gave; that updates keep it is in test_edits.py."""
     then, now = (
         made(DEMOS[runtime], version.name, "then").answers,
         made(DEMOS[runtime], history.newest(), "now").answers,
