@@ -218,6 +218,44 @@ MUTANTS = (
         "const url = new URL(own ? path : String(path), appUrl);\n  if (url === undefined) {",
         _black_box("abuse", "a_path_stays", "worker-d1"),
     ),
+    Mutant(
+        "both: a refund in part takes access away",
+        "template/common/policy.jinja",
+        '"partially_refunded": true,',
+        '"partially_refunded": false,',
+        _black_box("scenarios", "every_step and refund_part", "fastapi-sqlite"),
+    ),
+    Mutant(
+        "both: a failed payment takes access away at once",
+        "template/common/policy.jinja",
+        '"past_due": "within_grace",',
+        '"past_due": "never",',
+        _black_box("scenarios", "every_step and past_due", "worker-d1"),
+    ),
+    Mutant(
+        "fastapi: the grace never ends",
+        f"{_FASTAPI}policy.py",
+        "return None if start is None else start + PAST_DUE_GRACE",
+        "return None if start is None else start + 1000 * PAST_DUE_GRACE",
+        _black_box("scenarios", "every_step and grace_over", "fastapi-sqlite"),
+    ),
+    Mutant(
+        "both: what was revoked lasts until the end of its period",
+        "template/common/policy.jinja",
+        '"canceled": "never",',
+        '"canceled": "while_renewing",',
+        _black_box("scenarios", "every_step and revoke", "worker-d1"),
+    ),
+    Mutant(
+        "fastapi: a purchase is applied a second after it was acknowledged",
+        f"{_FASTAPI}routes.py",
+        "    outcome = await run_in_threadpool(inbox.receive, billing.database, secrets, request.headers, body, now)\n",
+        "    import asyncio, time\n"
+        "    headers, outcome = dict(request.headers), inbox.Outcome.PROCESSED\n"
+        "    later = lambda: (time.sleep(1), inbox.receive(billing.database, secrets, headers, body, now))\n"
+        "    asyncio.get_running_loop().run_in_executor(None, later)\n",
+        _black_box("scenarios", "every_step and buy_once", "fastapi-sqlite"),
+    ),
 )
 
 
