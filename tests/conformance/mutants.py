@@ -256,6 +256,13 @@ MUTANTS = (
         "    asyncio.get_running_loop().run_in_executor(None, later)\n",
         _black_box("scenarios", "every_step and buy_once", "fastapi-sqlite"),
     ),
+    Mutant(
+        "worker: an answer without one of its fields",
+        f"{_WORKER}policy.ts",
+        "    until: formatOptionalInstant(deciding?.until ?? null),\n",
+        "",
+        _black_box("schema", "billing/access", "worker-d1"),
+    ),
 )
 
 

@@ -5,8 +5,6 @@ The document is the FastAPI app's; a Worker has none, and answers by the same on
 
 from __future__ import annotations
 
-import json
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,8 +25,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.conformance.conftest import Counts
 from tests.conformance.station import Station
-from tests.support import apps, deliveries
-from tests.support.process import run
+from tests.support import apps, openapi
 
 CHECKS = [
     not_a_server_error,
@@ -55,25 +52,9 @@ OPERATIONS = (
 
 
 @pytest.fixture(scope="session")
-def document(black_box_project: Callable[[apps.Variant], Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def document(black_box_project: Callable[[apps.Variant], Path]) -> Any:
     """The OpenAPI document of the shop's FastAPI app."""
-    variant = next(variant for variant in apps.VARIANTS if variant.name == "fastapi-sqlite")
-    script = "import json; from app.main import create_app; print(json.dumps(create_app().openapi()))"
-    environment = {
-        "POLAR_SERVER": "sandbox",
-        "POLAR_ACCESS_TOKEN": "polar_oat_0",
-        "POLAR_WEBHOOK_SECRET": deliveries.new_secret("standard"),
-        "AUTH_JWT_SECRET": secrets.token_hex(32),
-        "APP_URL": "http://127.0.0.1:8000",
-        "DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('document') / 'billing.sqlite3'}",
-    }
-    printed = run(
-        ["uv", "run", "--no-sync", "--quiet", "python", "-c", script],
-        cwd=black_box_project(variant),
-        env={**apps.python_environment(), **environment},
-        timeout=60,
-    )
-    return json.loads(printed.stdout)
+    return openapi.document(black_box_project(openapi.VARIANT))
 
 
 def test_every_route_of_the_document_is_tried(document: Any) -> None:
