@@ -12,13 +12,15 @@ import shlex
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import combinations, count
 from pathlib import Path
 from typing import Any
 
 from tests.catalogues import CATALOGUES, large
+from tests.polar_server import PolarServer
 from tests.support.render import polar_at
 from tests.variants import rendering
 from tests.variants.questions import Combination, Questionnaire, Value
@@ -28,6 +30,13 @@ OF_POLAR: dict[str, Callable[[], list[dict[str, Any]]]] = {**CATALOGUES, "large"
 CATALOGUE = "catalogue"
 NONE = "none"  # Polar is not asked
 Pair = tuple[tuple[str, str], tuple[str, str]]
+
+
+@contextmanager
+def polar_servers() -> Iterator[Callable[[str], str]]:
+    """The address of a stand-in for Polar with the catalogue of that name; started when first asked for."""
+    with ExitStack() as stack:
+        yield cache(lambda name: stack.enter_context(PolarServer(OF_POLAR[name]())).url)
 
 
 @dataclass(frozen=True)

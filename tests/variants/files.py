@@ -12,7 +12,7 @@ import re
 import sqlite3
 import tomllib
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 
 import yaml
@@ -58,7 +58,7 @@ class Project:
         }
 
 
-@lru_cache(maxsize=None)
+@cache
 def _of_text(name: str, text: str) -> list[str]:
     """What is wrong with one file whatever the others are."""
     faults = []
@@ -96,7 +96,7 @@ def strict(text: str) -> str:
 
 def left_over(project: Project) -> Iterator[str]:
     """Syntax of Jinja. Texts of the catalogue may look like it: in the catalogue, the answers and in Markdown."""
-    for source in _generated(project.template):
+    for source in generated(project.template):
         text = project.files.get(source)
         if text and not PurePosixPath(source).name.startswith(("catalog.", "README", ".copier-answers")):
             own_name = str(project.answers["project_name"])
@@ -106,7 +106,8 @@ def left_over(project: Project) -> Iterator[str]:
 
 
 @lru_cache
-def _generated(template: Path) -> list[str]:
+def generated(template: Path) -> list[str]:
+    """The files that Jinja renders, under their names in a project, of one runtime's part of the template."""
     return [path.relative_to(template).with_suffix("").as_posix() for path in template.rglob("*.jinja")]
 
 
@@ -143,13 +144,13 @@ def _module(name: str) -> str:
     return name.removeprefix("src/").removesuffix(".py").replace("/", ".")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _words(text: str) -> set[str]:
     """Every path and every module that a text may name."""
     return {word.removeprefix("./").rstrip(".") for word in re.findall(r"[\w./-]+", text)}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imports(name: str, text: str) -> list[str]:
     """The project's own files that this one may import."""
     return list(_of_typescript(name, text) if name.endswith(".ts") else _of_python(name, text))
@@ -204,13 +205,13 @@ def unused_names(project: Project) -> Iterator[str]:
             yield f"{name}: of other answers, and named in {', '.join(where)}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _names(text: str) -> set[str]:
     """Every word that may be an environment variable, whose names pydantic has in lower case."""
     return {name.upper() for name in _NAME.findall(text)}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _offered(text: str) -> set[str]:
     """Names that a file of settings has: `NAME=`, also behind `# `, and `"NAME": "`."""
     return {one or other for one, other in _OFFERED.findall(text)}

@@ -61,6 +61,10 @@ class Questionnaire:
         # Which choices of a question switch the same, by the question and its choices: found out once.
         self._alike: dict[tuple[Any, ...], list[list[Any]]] = {}
 
+    def decides(self, name: str) -> bool:
+        """Whether a question's answer may switch something: only then it is tried out."""
+        return name in self._deciding
+
     def _read_by(self, names: Iterable[str]) -> set[str]:
         """The questions that these depend on, and they themselves."""
         environment = self.worker.jinja_env
@@ -118,7 +122,9 @@ class Questionnaire:
         if question.multiselect:
             return self._several(at, question, before)
         if question.choices:
-            offered = [question.cast_answer(choice.value) for choice in question._formatted_choices if not choice.disabled]
+            offered = [
+                question.cast_answer(choice.value) for choice in question._formatted_choices if not choice.disabled
+            ]
         else:
             offered = _spread([text for text in TEXTS if _is_legal(question, text)])
         legal = [answer for answer in offered if answer != default and _is_legal(question, answer)]
@@ -127,7 +133,7 @@ class Questionnaire:
 
     def _decide(self, at: int, name: str, values: list[Value], before: dict[str, Any]) -> bool:
         """Whether these answers lead to different switches."""
-        if name not in self._deciding:
+        if not self.decides(name):
             return False
         return len({self._outcome(at, {**before, name: value.answer}) for value in values}) > 1
 
@@ -139,7 +145,7 @@ class Questionnaire:
             return self._outcome(at, {**before, question.var_name: given}) if _is_legal(question, given) else None
 
         default = question.get_default()
-        offered = [question.cast_answer(choice.value) for choice in question._formatted_choices if not choice.disabled]
+        offered = _offered(question)
         groups = self._alike.get((question.var_name, *offered))
         if groups is None:
             by_outcome: dict[Outcome | None, list[Any]] = defaultdict(list)
@@ -174,9 +180,13 @@ class Questionnaire:
         """What the switches are where all later questions take their defaults."""
         answers = dict(answers)
         for name in self.names[at + 1 :]:
-            if name in self._deciding:
+            if self.decides(name):
                 answers[name] = self._question(name, answers).get_default()
         return tuple(answers[name] for name in self.switches)
+
+
+def _offered(question: Question) -> list[Any]:
+    return [question.cast_answer(choice.value) for choice in question._formatted_choices if not choice.disabled]
 
 
 def _is_legal(question: Question, answer: Any) -> bool:

@@ -21,7 +21,7 @@ with warnings.catch_warnings():  # what renders is internal to Copier; its versi
 
 from tests.support.render import polar_at
 
-__all__ = ["AnswersMap", "Question", "SandboxedEnvironment", "Worker", "render", "worker"]
+__all__ = ["AnswersMap", "Question", "SandboxedEnvironment", "Worker", "forget", "render", "worker"]
 
 
 class _Worker(Worker):
@@ -60,11 +60,15 @@ def _environment(source: str) -> SandboxedEnvironment:
     return environment
 
 
+def forget() -> None:
+    """Read templates anew: they have changed."""
+    _template.cache_clear()
+    _environment.cache_clear()
+
+
 def worker(template: Path, destination: Path, answers: dict[str, Any]) -> Worker:
     """Copier's worker for one rendering; answers that are missing take their defaults."""
-    return _Worker(
-        src_path=str(template), dst_path=destination, data=answers, defaults=True, unsafe=True, quiet=True
-    )
+    return _Worker(src_path=str(template), dst_path=destination, data=answers, defaults=True, unsafe=True, quiet=True)
 
 
 def render(template: Path, destination: Path, answers: dict[str, Any], polar_url: str | None) -> Path:
