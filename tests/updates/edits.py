@@ -79,7 +79,7 @@ WORKER = Edits(
             swap('"APP_URL": ""', '"APP_URL": "https://app.example.com"'),
         ],
         "package.json": [
-            put(',\n    "reports": "node scripts/reports.ts"', after='"billing": "node scripts/billing.ts"')
+            put('    "reports": "node scripts/reports.ts",\n', after='    "test": "vitest run",\n'),
         ],
         "README.md": [
             put("\nRun by the platform team.\n", after="on a Cloudflare Worker, with D1.\n"),

@@ -8,14 +8,18 @@ import re
 import subprocess
 import warnings
 from importlib import import_module
+from pathlib import Path
 
 import pytest
+from copier.errors import UserMessageError
 
+from tests.conftest import commit
 from tests.support import node
 from tests.support.api_version import API_VERSION, API_VERSIONS, disappears, module_name
 from tests.support.render import ROOT
 from tests.updates import history
 from tests.updates.conftest import Made
+from tests.updates.project import Project
 from tests.updates.test_edits import DEMOS
 
 NOTICE = dt.timedelta(days=60)
@@ -27,14 +31,9 @@ SDK = {"worker": "src/billing/polar-sdk.ts", "fastapi": "src/app/billing/polar_s
 def test_only_copier_yml_names_a_version() -> None:
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
-    year_and_month = "|".join(version.replace("-", "[-_]") for version in API_VERSIONS)
-    a_version = re.compile(rf"(?<!\d)({year_and_month})(?!-?\d)".encode())  # no longer date
-    naming = {name for name in filter(None, names) if (ROOT / name).is_file() and a_version.search(_read(name))}
+    texts = {name: (ROOT / name).read_bytes().decode(errors="replace") for name in names if (ROOT / name).is_file()}
+    naming = {name for name, text in texts.items() if any(_spelled(version).search(text) for version in API_VERSIONS)}
     assert {name for name in naming if not name.startswith(MAY_NAME_IT)} == {"copier.yml"}
-
-
-def _read(name: str) -> bytes:
-    return (ROOT / name).read_bytes()
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
@@ -48,14 +47,47 @@ def test_both_sdks_speak_every_version_that_can_be_chosen(version: str, made: Ma
 @pytest.mark.parametrize("runtime", ["worker", "fastapi"])
 def test_one_file_of_a_project_imports_a_version(runtime: str, made: Made) -> None:
     project = made(DEMOS[runtime], history.newest()).folder
-    spelled = re.compile(rf"{API_VERSION}(?!-\d)|{API_VERSION.replace('-', '_')}")
     naming = {
         str(file.relative_to(project))
         for file in project.rglob("*")
-        if file.suffix in (".ts", ".py", ".json", ".toml") and spelled.search(file.read_text())
+        if file.suffix in (".ts", ".py", ".json", ".toml") and _spelled(API_VERSION).search(file.read_text())
     }
     comments = {"src/billing/events.ts", "src/app/billing/events.py"}
     assert naming - comments == {SDK[runtime]}
+
+
+@pytest.mark.parametrize("runtime", DEMOS)
+def test_projects_move_to_the_next_version_when_they_say_so(
+    runtime: str, made: Made, next_release: Path, tmp_path: Path
+) -> None:
+    """The next version becomes the default: a project keeps the one that it recorded, and moves by one answer."""
+    project, following = made(DEMOS[runtime], history.newest()), API_VERSIONS[-1]
+    project.follow(next_release)
+    assert project.answers["polar_api_version"] == API_VERSION
+    assert SDK[runtime] not in project.changed
+    commit(project.folder, "updated")
+    project.update(polar_api_version=following)
+    assert project.changed >= {".copier-answers.yml", SDK[runtime]}
+    sdk = (project.folder / SDK[runtime]).read_text()
+    assert _spelled(following).search(sdk)
+    assert not _spelled(API_VERSION).search(sdk)
+    fresh = Project(next_release, tmp_path / "fresh").create(**DEMOS[runtime].data())
+    assert (fresh.folder / SDK[runtime]).read_text() == sdk
+
+
+def test_a_version_that_is_gone_is_no_answer_any_more(made: Made) -> None:
+    project = made(DEMOS["worker"], history.newest())
+    file = project.folder / ".copier-answers.yml"
+    file.write_text(file.read_text().replace(f"polar_api_version: {API_VERSION}", "polar_api_version: 2020-01"))
+    commit(project.folder, "six years ago")
+    with pytest.raises(UserMessageError, match=f"polar_api_version: choose one of: {', '.join(API_VERSIONS)}"):
+        project.update()
+    assert project.changed == set()
+
+
+def _spelled(version: str) -> re.Pattern[str]:
+    """A version as it is named; no longer date."""
+    return re.compile(rf"(?<!\d){version.replace('-', '[-_]')}(?!-?\d)")
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_defaults_keep_behaviour(runtime: str, version: history.Version, made: M
         made(DEMOS[runtime], history.newest(), "now").answers,
     )
     del then["_commit"]
+    then.pop("polar_api_version", None)  # the one default that moves: what it was ceases to be
     assert {name: now.get(name) for name in then} == then
 
 
