@@ -134,8 +134,8 @@ MUTANTS = (
     Mutant(
         "fastapi: anybody may sign",
         f"{_FASTAPI}inbox.py",
-        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return False",
-        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return True",
+        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return None",
+        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return _Signed(json.loads(body))",
         _black_box("abuse", "fuzzed_webhooks", "fastapi-sqlite"),
     ),
     Mutant(

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, text
 
 from app.billing import repository
 from app.billing.background import run_background
+from app.billing.dialect import Step
 from app.billing.events import EVENTS
 from app.billing.inbox import Outcome, receive, replay, retry_failed, store_and_apply
-from app.billing.prepared import Step
 from app.billing.projections import Event
 from app.billing.time import HOUR, MINUTE, SECOND
 from app.database import Database
@@ -140,7 +140,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, name: str = "upsert_projection") -> 
     """Let a statement fail."""
 
     def fail(_event: Event) -> Step:
-        return Step('DELETE FROM "c1@example.com"', {})
+        return Step("", 'DELETE FROM "c1@example.com" RETURNING 1', [])
 
     monkeypatch.setattr(repository, name, fail)
 

@@ -20,10 +20,10 @@ from polar.webhooks import (
 from sqlalchemy import Connection
 
 from app.billing import repository
-from app.billing.dialect import DriverError
+from app.billing.dialect import DriverError, Step
 from app.billing.events import EVENTS
 from app.billing.log import log_line
-from app.billing.prepared import Step, run
+from app.billing.prepared import run
 from app.billing.projections import Event, mentioned_customer, parse_event
 from app.billing.reactions import Handlers, reactions_to_event
 from app.billing.read import mapping, text
@@ -86,8 +86,8 @@ def apply_event(
         return Outcome.REPEAT
     if event.projection:
         _follow_up(connection, event, applied, now, reactions)
-    if applied.is_deleted and event.customer_id:
-        repository.forget_customer(connection, event.customer_id)
+    if event.customer_id and (applied.is_deleted or event.customer is None):
+        repository.forget_deleted_customer(connection, event.customer_id)
     return outcome
 
 

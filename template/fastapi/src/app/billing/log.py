@@ -4,8 +4,10 @@ import json
 import logging
 
 logger = logging.getLogger("app.billing")
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def log_line(event: str, *, level: int = logging.INFO, **fields: object) -> None:
     """Write one line."""
-    logger.log(level, json.dumps({"event": event, **fields}, separators=(",", ":"), default=str))
+    if logger.isEnabledFor(level):
+        logger.log(level, _encode({"event": event, **fields}))

@@ -33,9 +33,9 @@ from sqlalchemy import (
     update,
 )
 
-from app.billing.dialect import Insert, insert, locking
+from app.billing.dialect import Insert, Step, insert, locking
 from app.billing.events import Projection
-from app.billing.prepared import Prepared, Step, run
+from app.billing.prepared import Prepared, run
 from app.billing.projections import CustomerIdentity, Event, MemberIdentity
 from app.billing.reactions import Reaction
 from app.billing.tables import (
@@ -160,8 +160,6 @@ def apply_event(connection: Connection, event: Event, state: str, now: int, *, a
     steps = {"stored": store_event(event, state, now, again=again)}
     if event.customer:
         steps["customer"] = _identify_customer(event.customer)
-    elif event.customer_id:
-        steps["customer"] = _CUSTOMER.step({"id": event.customer_id})
     if event.member:
         steps["member"] = _identify_member(event.member)
     if event.projection:
@@ -187,7 +185,7 @@ def lock_customer(connection: Connection, customer_id: str) -> None:
 
 
 def _lock_customer(customer_id: str) -> list[Step]:
-    return [Step(*step) for step in locking(f"billing_customer:{customer_id}")]
+    return locking(f"billing_customer:{customer_id}")
 
 
 def identify_customer(connection: Connection, customer: CustomerIdentity) -> None:
@@ -255,11 +253,6 @@ def _snapshot_upsert(projection: Projection, names: tuple[str, ...]) -> Prepared
     return Prepared(statement.returning(table.c[key]), names)
 
 
-_CUSTOMER = Prepared(
-    select(customers.c.external_id, customers.c.deleted_us).where(customers.c.id == bindparam("id")), ["id"]
-)
-
-
 def forget_deleted_customer(connection: Connection, customer_id: str) -> None:
     """Empty what is personal where the customer was deleted, whatever arrived before or after the deletion."""
     if is_deleted(connection, customer_id):
@@ -283,7 +276,8 @@ def mark_deleted(connection: Connection, customer_id: str, now: int) -> None:
 _OWN_CHECKOUT = Prepared(
     update(checkouts)
     .where(checkouts.c.id == bindparam("checkout_id"), checkouts.c.user_id.is_(None))
-    .values(user_id=bindparam("owner")),
+    .values(user_id=bindparam("owner"))
+    .returning(checkouts.c.id),
     ["checkout_id", "owner"],
 )
 
@@ -337,7 +331,8 @@ def access_checks(user_ids: Collection[str], now: int) -> list[Step]:
 def _access_check() -> Prepared:
     statement = insert(access_states)
     check = {"check_us": statement.excluded.check_us}
-    return Prepared(statement.on_conflict_do_update(index_elements=["user_id"], set_=check), ("user_id", "check_us"))
+    statement = statement.on_conflict_do_update(index_elements=["user_id"], set_=check)
+    return Prepared(statement.returning(access_states.c.user_id), ("user_id", "check_us"))
 
 
 # What a user has
@@ -530,7 +525,8 @@ def _reaction_insert(reaction: Reaction, now: int) -> Step:
 
 @cache
 def _unwritten(names: tuple[str, ...]) -> Prepared:
-    return Prepared(insert(reactions).on_conflict_do_nothing(index_elements=["key"]), names)
+    statement = insert(reactions).on_conflict_do_nothing(index_elements=["key"])
+    return Prepared(statement.returning(reactions.c.key), names)
 
 
 def claim_reaction(connection: Connection, now: int, lease_until: int) -> AnyRow | None:
