@@ -249,11 +249,9 @@ MUTANTS = (
     Mutant(
         "fastapi: a purchase is applied a second after it was acknowledged",
         f"{_FASTAPI}routes.py",
-        "    outcome = await run_in_threadpool(inbox.receive, billing.database, secrets, request.headers, body, now)\n",
-        "    import asyncio, time\n"
-        "    headers, outcome = dict(request.headers), inbox.Outcome.PROCESSED\n"
-        "    later = lambda: (time.sleep(1), inbox.receive(billing.database, secrets, headers, body, now))\n"
-        "    asyncio.get_running_loop().run_in_executor(None, later)\n",
+        "outcome = await get_running_loop().run_in_executor(_webhook_threads, inbox.receive, *arguments)",
+        "import time; get_running_loop().run_in_executor(None, lambda: (time.sleep(1), inbox.receive(*arguments))); "
+        "outcome = inbox.Outcome.PROCESSED",
         _black_box("scenarios", "every_step and buy_once", "fastapi-sqlite"),
     ),
     Mutant(
