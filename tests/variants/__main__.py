@@ -26,8 +26,8 @@ def main() -> int:
     parser.add_argument("--pairwise", action="store_true", help="the subset that `uv run pytest` takes")
     parser.add_argument("--list", action="store_true", help="name the variants and stop")
     asked = parser.parse_args()
-    with polar_servers() as polar_with, tempfile.TemporaryDirectory() as folder:
-        template = template_copy(Path(folder, "template"))
+    with polar_servers() as polar_with, tempfile.TemporaryDirectory() as copy:
+        template = template_copy(Path(copy, "template"))
         every = variants(legal(template, polar_with))
         some = pairwise(every) if asked.pairwise else every
         wanted = [each for each in some if not asked.numbers or each.number in asked.numbers]
@@ -39,13 +39,15 @@ def main() -> int:
         done = tiers.render(template, wanted, CACHE / "variants", polar_with, print)
         _took("a", began, len(wanted))
         faults = done.faults
-        for tier in "bc":
-            if tier in asked.tiers:
-                began = time.monotonic()
-                of = tiers.different(done, wanted) if tier == "c" else wanted
-                more = tiers.check(done, of, f"variants-{os.getpid()}", CACHE / "mypy", tier, print)
-                _took(tier, began, len(wanted))
-                faults = tiers.together(faults, more)
+        folder = f"variants-{os.getpid()}"
+        if "b" in asked.tiers:
+            began = time.monotonic()
+            faults = tiers.together(faults, tiers.types_and_lint(done, wanted, folder, CACHE / "mypy", print))
+            _took("b", began, len(wanted))
+        if "c" in asked.tiers:
+            began = time.monotonic()
+            faults = tiers.together(faults, tiers.tests(done, wanted, folder, print))
+            _took("c", began, len(wanted))
     print(tiers.report(wanted, faults) or "nothing is wrong")
     print(f"the projects are in {CACHE / 'variants'}")
     return 1 if faults else 0

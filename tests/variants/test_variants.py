@@ -79,10 +79,8 @@ def test_types_lint_and_own_tests(every: Every, say: Say, tmp_path_factory: pyte
     began = time.monotonic()
     caches = tmp_path_factory.mktemp("mypy")
     folder = f"variants-{tmp_path_factory.getbasetemp().name}"
-    faults = tiers.check(every.rendered, every.some, folder, caches, "b", say)
-    tested = tiers.different(every.rendered, every.some)
-    say(f"own tests of {len(tested)} projects, which {len(every.some)} variants have but for literals")
-    faults = tiers.together(faults, tiers.check(every.rendered, tested, folder, caches, "c", say))
+    faults = tiers.types_and_lint(every.rendered, every.some, folder, caches, say)
+    faults = tiers.together(faults, tiers.tests(every.rendered, every.some, folder, say))
     _took(say, "bc", began, len(every.some))
     _nothing_wrong(every, faults)
 
