@@ -13,11 +13,19 @@ const NAME = /^(POLAR|AUTH|APP|ALLOWED|INBOX)_[A-Z_]+$/;
 /** What stands in the example for a secret. */
 const PLACEHOLDER = /change-me-.*$/gm;
 
-/** Every setting that has a value. */
+/** Every setting for development that has a value. */
 export function developmentSettings(): Record<string, string> {
   const file = join(PROJECT, ".dev.vars");
   if (!existsSync(file)) createFrom(join(PROJECT, ".dev.vars.example"), file);
-  const values = { ...parseEnv(readFileSync(file, "utf8")), ...process.env };
+  return settingsIn({ ...parseEnv(readFileSync(file, "utf8")), ...process.env });
+}
+
+/** Every setting that the process's environment has a value for. */
+export function environmentSettings(): Record<string, string> {
+  return settingsIn(process.env);
+}
+
+function settingsIn(values: NodeJS.Dict<string>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(values).flatMap(([name, value]) => (NAME.test(name) && value ? [[name, value]] : [])),
   );
@@ -27,5 +35,5 @@ export function developmentSettings(): Record<string, string> {
 function createFrom(example: string, file: string): void {
   const text = readFileSync(example, "utf8").replace(PLACEHOLDER, () => randomBytes(32).toString("hex"));
   writeFileSync(file, text, { mode: 0o600 });
-  console.log("Created .dev.vars with random development secrets.");
+  console.error("Created .dev.vars with random development secrets.");
 }

@@ -1,26 +1,36 @@
-/** `token`: signs a bearer token for development, good for an hour, with AUTH_JWT_SECRET. */
-import { parseArgs } from "node:util";
+/** `token`: signs a bearer token for development. */
 import { SignJWT } from "jose";
-import { developmentSettings } from "../environment.ts";
+import { isUserId } from "../../src/auth/user.ts";
+import { command, Misused, type Options, Refused, show } from "../console.ts";
+import { openSettings } from "../project.ts";
 
-const LIFETIME = "1h";
+interface TokenOptions extends Options {
+  readonly user: string;
+  readonly email?: string;
+}
 
-export const token = {
-  usage: "token --user ID [--email ADDRESS]",
+const LIFETIME_SECONDS = 3600;
 
-  async run(args: string[]): Promise<void> {
-    const { values } = parseArgs({ args, options: { user: { type: "string" }, email: { type: "string" } } });
-    if (!values.user) throw new Error(`Usage: ${token.usage}`);
-    const settings = developmentSettings();
-    const { AUTH_JWT_SECRET: secret, AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience } = settings;
-    if (secret === undefined) throw new Error("AUTH_JWT_SECRET: not set, so there is nothing to sign with.");
-    const jwt = new SignJWT(values.email === undefined ? {} : { email: values.email })
+export const token = command(
+  "token",
+  `Sign a bearer token for development.
+
+It is good for an hour, and signed with AUTH_JWT_SECRET.`,
+  "token --user user_1 --email ada@example.com",
+)
+  .requiredOption("--user <id>", "The user's id.")
+  .option("--email <address>", "The user's e-mail address.")
+  .action(async (options: TokenOptions) => {
+    const { AUTH_JWT_SECRET: secret, AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience } = openSettings();
+    if (secret === undefined) throw new Refused("AUTH_JWT_SECRET is not set, so there is nothing to sign with.");
+    if (!isUserId(options.user)) throw new Misused("--user: must be 1 to 255 characters.");
+    const jwt = new SignJWT(options.email === undefined ? {} : { email: options.email })
       .setProtectedHeader({ alg: "HS256" })
-      .setSubject(values.user)
+      .setSubject(options.user)
       .setIssuedAt()
-      .setExpirationTime(LIFETIME);
+      .setExpirationTime(`${LIFETIME_SECONDS}s`);
     if (issuer !== undefined) jwt.setIssuer(issuer);
     if (audience !== undefined) jwt.setAudience(audience);
-    console.log(await jwt.sign(new TextEncoder().encode(secret)));
-  },
-};
+    const signed = await jwt.sign(new TextEncoder().encode(secret));
+    show({ token: signed, expires_in: LIFETIME_SECONDS }, [signed], options);
+  });

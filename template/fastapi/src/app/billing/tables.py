@@ -241,3 +241,13 @@ rate_limits = Table(
     Column("count", Integer, nullable=False, server_default=text("0")),
     Index(None, "window_us"),
 )
+
+audit = Table(
+    "billing_audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _count("at_us"),
+    _text("command", nullable=False),
+    _text("subject", nullable=False),
+    _text("actor", nullable=False),
+)

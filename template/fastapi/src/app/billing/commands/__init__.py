@@ -1,1 +1,1 @@
-"""The commands of `uv run billing`, one module each: `HELP`, `arguments(parser)`, `run(options)`."""
+"""The commands of `uv run billing`, one module each, registered in `app.billing.cli`."""

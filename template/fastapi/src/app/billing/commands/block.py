@@ -1,28 +1,33 @@
-"""`block`: takes all access from a user, after a chargeback say (Polar sends no event); `--off` gives it back."""
+"""`block`: takes all access from a user."""
 
 import time
-from argparse import ArgumentParser, Namespace
+from typing import Annotated
+
+import typer
 
 from app.billing import records
-from app.database import Database
-from app.settings import load_settings
-
-HELP = "take all access from a user, after a chargeback say"
-
-
-def arguments(parser: ArgumentParser) -> None:
-    """Declare the arguments."""
-    parser.add_argument("user", help="the user's id")
-    parser.add_argument("--off", action="store_true", help="give it back")
+from app.billing.commands.audit import audit
+from app.billing.commands.console import AsJson, Refused, good, show
+from app.billing.commands.project import open_project
 
 
-def run(options: Namespace) -> None:
-    """Block the user, or take it back."""
-    database = Database.from_url(load_settings().database_url)
+def block(
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    off: Annotated[bool, typer.Option("--off", help="Give the access back.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take all access from a user.
+
+    For chargebacks, say: Polar sends no event for those. What the user bought stays as it is. The reactions to the lost
+    access run in the background.
+
+    Example: uv run billing block user_1
+    """
     now = time.time_ns() // 1000
-    with database.write() as connection:
-        count = records.block_user(connection, options.user, None if options.off else now, now)
-    database.close()
-    if count == 0:
-        raise SystemExit("No customer of this user is known, so nothing was changed.")
-    print(f"{'Unblocked' if options.off else 'Blocked'}: {count} customer(s) of this user.")
+    with open_project() as billing, billing.database.write() as connection:
+        count = records.block_user(connection, user, None if off else now, now)
+        if count == 0:
+            raise Refused("No customer of this user is known, so nothing was changed.")
+        audit(connection, "unblock" if off else "block", user)
+    text = f"{'Unblocked' if off else 'Blocked'}: {count} customer(s) of this user."
+    show({"user": user, "blocked": not off, "customers": count}, [good(text)], as_json=as_json)

@@ -1,17 +1,17 @@
-"""`migrate`: brings the database up to date, all branches. Several processes may do it at once."""
+"""`migrate`: brings the database up to date."""
 
-from argparse import ArgumentParser, Namespace
-
+from app.billing.commands.console import AsJson, good, show
+from app.billing.commands.project import open_project
 from app.migrate import upgrade
-from app.settings import load_settings
-
-HELP = "bring the database up to date"
 
 
-def arguments(_parser: ArgumentParser) -> None:
-    """Declare no arguments."""
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the database up to date.
 
+    The migrations that are missing are applied, yours too. Run it before a new version starts.
 
-def run(_options: Namespace) -> None:
-    """Apply what is missing."""
-    upgrade(load_settings().database_url)
+    Example: uv run billing migrate
+    """
+    with open_project(whatever_state=True) as billing:
+        upgrade(billing.settings.database_url)
+    show({"current": True}, [good("The database is up to date.")], as_json=as_json)

@@ -1,26 +1,29 @@
-"""`retry`: applies all events now that could not be applied, those included that are not tried again by themselves."""
+"""`retry`: applies the events once more that could not be applied."""
 
 import time
-from argparse import ArgumentParser, Namespace
 
+import typer
+
+from app.billing.commands.console import AsJson, bad, good, show
+from app.billing.commands.project import open_project
 from app.billing.inbox import Outcome, retry_all
-from app.database import Database
-from app.settings import load_settings
 
-HELP = "apply the events that failed once more, now"
+STUCK = {Outcome.FAILED, Outcome.UNAVAILABLE}
 
 
-def arguments(_parser: ArgumentParser) -> None:
-    """Declare no arguments."""
+def retry(as_json: AsJson = False) -> None:
+    """Apply the events that failed once more.
 
+    For when their cause is gone. Those are included that are not tried again by themselves. Ends with 1 where one still
+    cannot be applied.
 
-def run(_options: Namespace) -> None:
-    """Try them, and say what became of each. Fails where one still cannot be applied."""
-    database = Database.from_url(load_settings().database_url)
-    outcomes = retry_all(database, time.time_ns() // 1000)
-    database.close()
-    for webhook_id, outcome in outcomes.items():
-        print(f"{webhook_id} {outcome}")
-    if not {Outcome.FAILED, Outcome.UNAVAILABLE}.isdisjoint(outcomes.values()):
-        raise SystemExit("Some still cannot be applied.")
-    print(f"Tried again: {len(outcomes)} event(s).")
+    Example: uv run billing retry
+    """
+    with open_project() as billing:
+        outcomes = retry_all(billing.database, time.time_ns() // 1000)
+    stuck = sum(outcome in STUCK for outcome in outcomes.values())
+    lines = [(bad if outcome in STUCK else good)(f"{webhook_id} {outcome}") for webhook_id, outcome in outcomes.items()]
+    result = {"events": [{"webhook_id": webhook_id, "outcome": outcome} for webhook_id, outcome in outcomes.items()]}
+    show(result, [*lines, f"Tried again: {len(outcomes)} event(s), {stuck} still cannot be applied."], as_json=as_json)
+    if stuck:
+        raise typer.Exit(1)

@@ -1,32 +1,37 @@
-"""`token`: a bearer token for development, good for an hour, signed with AUTH_JWT_SECRET."""
+"""`token`: signs a bearer token for development."""
 
 import time
-from argparse import ArgumentParser, Namespace
+from typing import Annotated
 
 import jwt
+import typer
 
 from app.auth.user import is_user_id
-from app.settings import load_settings
+from app.billing.commands.console import AsJson, Refused, show
+from app.billing.commands.project import open_settings
 
-HELP = "sign a bearer token for development"
 LIFETIME_SECONDS = 3600
 
 
-def arguments(parser: ArgumentParser) -> None:
-    """Declare the arguments."""
-    parser.add_argument("--user", required=True, help="the user's id")
-    parser.add_argument("--email", help="the user's e-mail address")
+def token(
+    user: Annotated[str, typer.Option("--user", help="The user's id.")],
+    email: Annotated[str | None, typer.Option("--email", help="The user's e-mail address.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a bearer token for development.
 
+    It is good for an hour, and signed with AUTH_JWT_SECRET.
 
-def run(options: Namespace) -> None:
-    """Print the token."""
-    settings = load_settings()
+    Example: uv run billing token --user user_1 --email ada@example.com
+    """
+    settings = open_settings()
     if settings.auth_jwt_secret is None:
-        raise SystemExit("AUTH_JWT_SECRET: not set, so there is nothing to sign with.")
-    if not is_user_id(options.user):
-        raise SystemExit("--user: must be 1 to 255 characters.")
+        raise Refused("AUTH_JWT_SECRET is not set, so there is nothing to sign with.")
+    if not is_user_id(user):
+        raise typer.BadParameter("must be 1 to 255 characters", param_hint="--user")
     now = int(time.time())
-    optional = {"email": options.email, "iss": settings.auth_issuer, "aud": settings.auth_audience}
-    claims = {"sub": options.user, "iat": now, "exp": now + LIFETIME_SECONDS}
+    optional = {"email": email, "iss": settings.auth_issuer, "aud": settings.auth_audience}
+    claims = {"sub": user, "iat": now, "exp": now + LIFETIME_SECONDS}
     claims |= {name: value for name, value in optional.items() if value is not None}
-    print(jwt.encode(claims, settings.auth_jwt_secret.get_secret_value(), algorithm="HS256"))
+    signed = jwt.encode(claims, settings.auth_jwt_secret.get_secret_value(), algorithm="HS256")
+    show({"token": signed, "expires_in": LIFETIME_SECONDS}, [signed], as_json=as_json)

@@ -1,0 +1,129 @@
+"""What the commands share: options, output, questions, progress, and how they end.
+
+A result goes to stdout, as text or with `--json` as one JSON document; all else goes to stderr. A command ends with 0,
+with 1 when it found a problem or refused, with 2 when it was called wrongly.
+"""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.text import Text
+from sqlalchemy.exc import DBAPIError
+
+from app.billing.polar import PolarApiError
+from app.settings import SettingsError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")]
+
+SECONDS_BETWEEN_LINES = 10
+CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
+
+Item = TypeVar("Item")
+
+
+class Refused(Exception):
+    """The command found a problem or will not go on; the message is one line for the person who called it."""
+
+
+def command_line(about: str) -> typer.Typer:
+    """Make the command line that commands are registered on: boxes and colours on a terminal, plain text elsewhere."""
+    return typer.Typer(
+        help=about,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich" if sys.stdout.isatty() else None,
+        pretty_exceptions_enable=False,
+    )
+
+
+def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> None:
+    """Run a command and end the process with its code; what goes wrong is one line."""
+    try:
+        commands(args=arguments, prog_name="billing")
+    except Refused as error:
+        sys.exit(_complain(str(error)))
+    except SettingsError as error:
+        sys.exit(_complain(f"Settings: {error}".replace("\n", " ")))
+    except PolarApiError as error:
+        sys.exit(_complain(f"{error}."))
+    except DBAPIError as error:
+        sys.exit(_complain(f"The database refused: {type(error.orig).__name__}."))
+
+
+def show(result: Mapping[str, object], lines: Iterable[str | Text], *, as_json: bool) -> None:
+    """Print the result of a command."""
+    if as_json:
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+        return
+    console = Console(soft_wrap=True)
+    for line in lines:
+        console.print(line if isinstance(line, Text) else Text(visible(line)))
+
+
+def note(line: str) -> None:
+    """Tell the person something that is no result."""
+    Console(stderr=True, soft_wrap=True).print(Text(visible(line), style="dim"))
+
+
+def good(text: str) -> Text:
+    """Colour what is as it should be."""
+    return Text(visible(text), style="green")
+
+
+def warn(text: str) -> Text:
+    """Colour what wants a look."""
+    return Text(visible(text), style="yellow")
+
+
+def bad(text: str) -> Text:
+    """Colour what is wrong."""
+    return Text(visible(text), style="red")
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align the cells of a table; the first row is its head."""
+    shown = [[visible(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*shown, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
+
+
+def visible(text: str) -> str:
+    """Show control characters as U+FFFD: names come from outside, and a terminal obeys what is in them."""
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be undone. Raises Refused on a no, and without a terminal unless `--yes` is given."""
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Refused(f"{question} There is no terminal to ask on; --yes says yes.")
+    if not typer.confirm(question, err=True):
+        raise Refused("Nothing was changed.")
+
+
+def progress(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
+    """Go through the items and show on stderr how far it is: a bar on a terminal, a line now and then elsewhere."""
+    if sys.stderr.isatty():
+        yield from track(items, label, total, console=Console(stderr=True), transient=True)
+        return
+    told = time.monotonic()
+    for done, item in enumerate(items):
+        if time.monotonic() - told >= SECONDS_BETWEEN_LINES:
+            note(f"{label} {done}/{total}")
+            told = time.monotonic()
+        yield item
+
+
+def _complain(message: str) -> int:
+    """Print what went wrong and return the exit code."""
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("Error: ", "bold red"), visible(message)))
+    return 1

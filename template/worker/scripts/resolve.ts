@@ -1,0 +1,14 @@
+/** Lets Node load `src`, whose imports are written for a bundler: without the extension, and by folder. */
+import { existsSync } from "node:fs";
+import { registerHooks } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const SOURCE = new URL("../src/", import.meta.url).href;
+
+registerHooks({
+  resolve(specifier, context, nextResolve) {
+    if (!specifier.startsWith(".") || !context.parentURL?.startsWith(SOURCE)) return nextResolve(specifier, context);
+    const { href } = new URL(`${specifier}.ts`, context.parentURL);
+    return nextResolve(existsSync(fileURLToPath(href)) ? href : `${specifier}/index.ts`, context);
+  },
+});
