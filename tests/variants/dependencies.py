@@ -20,10 +20,10 @@ _TEST = re.compile(r"test/.*\.test\.ts|tests/.*test_\w+\.py")
 _ALWAYS = re.compile(r"(?:pyproject\.toml|alembic\.ini|package\.json|wrangler\.jsonc)|(?:.*/)?migrations/.*")
 _STARTS = re.compile(r"vitest\.config\.ts|tests/(?:.*/)?(?:conftest|__init__)\.py")
 _WHOLE = re.compile(r"(?<!tmp_path\.)(?:\br?glob\(|\biterdir\(|\breaddir)")  # whoever lists folders reads anything
-_LITERAL = re.compile(
-    r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|\b\d[\d_.]*\b|(?<=[A-Z])=.*$|https?://\S+', re.MULTILINE
-)
-_STAND_IN = "POLAR_BASE_URL"  # written where the tests' stand-in was asked; nobody's project has it
+_LITERAL = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|\b\d[\d_.]*\b|(?<=[A-Z])=.*$|https?://\S+')
+_SOURCE = re.compile(r"""\b(?:from|import|import\()\s*["']""")  # the name of a module is no literal
+# Comments, and what is written where the tests' stand-in was asked: nobody's project has it.
+_IGNORED = re.compile(r"\s*(?://|#)|POLAR_BASE_URL")
 
 
 @cache
@@ -124,5 +124,8 @@ def _key(read: Files, generated: frozenset[str], chosen: Iterable[str]) -> str:
 @cache
 def _kinds_of_lines(text: str) -> str:
     """A generated file counts by the kinds of lines it has, without comments: how often a loop ran is data."""
-    lines = (line for line in _LITERAL.sub("…", text).splitlines() if not line.lstrip().startswith(("//", "#")))
-    return "\n".join(sorted({line for line in lines if not line.startswith(_STAND_IN)}))
+    return "\n".join(sorted({_kind(line) for line in text.splitlines() if not _IGNORED.match(line)}))
+
+
+def _kind(line: str) -> str:
+    return line if _SOURCE.search(line) else _LITERAL.sub("…", line)
