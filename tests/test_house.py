@@ -60,16 +60,16 @@ def test_python_passes_its_linter_in_place(template: Path, tmp_path: Path) -> No
 
 # --- documents --------------------------------------------------------------------------------------------------------
 
-_PATH = re.compile(r"`([\w./{}*-]+/[\w./{}*-]*|[\w-]+\.(?:md|yml|py|toml|ts))`")
+_PATH = re.compile(r"`([\w./{},*-]+/[\w./{},*-]*|[\w-]+\.(?:md|yml|py|toml|ts))`")
 
 
 def named_paths(text: str) -> list[str]:
-    """What is set as code and looks like a path of this repository."""
-    return [path for path in _PATH.findall(text) if not path.startswith((".cache", "/", "http"))]
+    """What is set as code and looks like a path of this repository: not what only a generated project has."""
+    return [path for path in _PATH.findall(text) if not path.startswith((".cache", "/", ".."))]
 
 
 def missing(document: str) -> list[str]:
-    """Paths that a document names and the repository has not, neither as they are nor with `.jinja`."""
+    """Paths that a document names and the repository has not, with or without `.jinja`."""
     files = [name.removesuffix(".jinja") for name in _all_files()]
     text = (ROOT / document).read_text()
     return [path for path in named_paths(text) if not any(_is(path, name) for name in files)]
@@ -77,7 +77,7 @@ def missing(document: str) -> list[str]:
 
 def _is(path: str, name: str) -> bool:
     """Whether a path means this file, or a folder that it is in; `{ts,py}` is one or the other, `*` any."""
-    pattern = re.escape(path.rstrip("/")).replace(r"\*", "[^/]*")
+    pattern = re.escape(path.rstrip("/").removesuffix(".jinja")).replace(r"\*", "[^/]*")
     pattern = re.sub(r"\\\{(.*?)\\\}", lambda found: "(?:" + found[1].replace(",", "|") + ")", pattern)
     return re.fullmatch(rf"(?:.*/)?{pattern}(?:/.*)?", name) is not None
 
