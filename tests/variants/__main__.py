@@ -9,7 +9,6 @@ import argparse
 import os
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 from tests.support.node import CACHE
@@ -35,27 +34,22 @@ def main() -> int:
             print(*wanted, sep="\n")
             return 0
         shutil.rmtree(CACHE / "variants", ignore_errors=True)
-        began = time.monotonic()
+        watch = tiers.Watch()
         done = tiers.render(template, wanted, CACHE / "variants", polar_with, print)
-        _took("a", began, len(wanted))
+        print(watch.told("a", len(wanted)))
         faults = done.faults
         folder = f"variants-{os.getpid()}"
         if "b" in asked.tiers:
-            began = time.monotonic()
+            watch = tiers.Watch()
             faults = tiers.together(faults, tiers.types_and_lint(done, wanted, folder, CACHE / "mypy", print))
-            _took("b", began, len(wanted))
+            print(watch.told("b", len(wanted)))
         if "c" in asked.tiers:
-            began = time.monotonic()
+            watch = tiers.Watch()
             faults = tiers.together(faults, tiers.tests(done, wanted, folder, print))
-            _took("c", began, len(wanted))
+            print(watch.told("c", len(wanted)))
     print(tiers.report(wanted, faults) or "nothing is wrong")
     print(f"the projects are in {CACHE / 'variants'}")
     return 1 if faults else 0
-
-
-def _took(tier: str, began: float, count: int) -> None:
-    seconds = time.monotonic() - began
-    print(f"tier {tier}: {seconds:.1f} s, {seconds / count:.2f} s a variant of {count}")
 
 
 if __name__ == "__main__":

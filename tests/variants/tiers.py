@@ -5,16 +5,43 @@ Tier a: it renders, and its files are as they should be. Tier b: types and lint.
 
 from __future__ import annotations
 
+import resource
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.variants import rendering
-from tests.variants.checks import FastApis, Faults, Say, Workers, together
+from tests.variants.checks import CORES, FastApis, Faults, Say, Workers, together
 from tests.variants.combinations import NONE, Variant
 from tests.variants.dependencies import own_tests
 from tests.variants.files import Project, generated
+
+GOALS = {"a": 0.25, "b and c": 3.0}  # seconds a variant, amortised, on two idle cores
+
+
+class Watch:
+    """How long a tier took. The processor's time is told too: it is what counts where others use the machine."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.used = self._used()
+
+    def told(self, tier: str, count: int) -> str:
+        """In seconds, and for each of so many variants."""
+        seconds, used = time.monotonic() - self.began, self._used() - self.used
+        goal = f"; the goal is {GOALS[tier]} s" if tier in GOALS else ""
+        return (
+            f"tier {tier}: {seconds:.1f} s, {seconds / count:.2f} s a variant of {count}{goal} "
+            f"({used:.1f} s of processor time, on {CORES} cores {used / count / CORES:.2f} s a variant)"
+        )
+
+    def _used(self) -> float:
+        return sum(
+            usage.ru_utime + usage.ru_stime
+            for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        )
 
 
 @dataclass
