@@ -188,7 +188,7 @@ class Lifecycle:
             value = None if value is None else value[int(part)] if isinstance(value, list) else value.get(part)
         if brief and value is not None:
             value = {key: each for key, each in value.items() if key == "metadata" or not isinstance(each, dict | list)}
-        return value - int(less) if less else value
+        return value - int(less) if less and isinstance(value, int) else value
 
     def _start(self, first: str, rest: list[str], entry: Json) -> Any:
         """Give what a path begins at. Of an object, the field in question alone: fields refer to each other."""
