@@ -21,10 +21,53 @@ class Counts:
     kills: int
     load_deliveries: int
     fuzzed_requests: int
+    schema_cases: int
 
 
-SAMPLE = Counts(seed=1, killed_deliveries=150, kills=2, load_deliveries=600, fuzzed_requests=1500)
-NIGHTLY = Counts(seed=1, killed_deliveries=2000, kills=20, load_deliveries=5000, fuzzed_requests=20000)
+class Latencies:
+    """Seconds from the first delivery of a purchase until the app says that there is access, by variant."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, dict[str, float]] = {}
+
+    def add(self, variant: str, scenario: str, seconds: float) -> None:
+        """One measurement."""
+        self.seconds.setdefault(variant, {})[scenario] = seconds
+
+    def lines(self) -> list[str]:
+        """A line a variant: how many, the middle one and the longest."""
+        found = []
+        for variant, measured in self.seconds.items():
+            ordered = sorted(measured.values())
+            slowest = max(measured, key=lambda name: measured[name])
+            found.append(
+                f"{variant:22} {len(ordered):3} purchases, median {ordered[len(ordered) // 2] * 1000:6.0f} ms, "
+                f"slowest {measured[slowest] * 1000:6.0f} ms ({slowest})"
+            )
+        return found
+
+
+_LATENCIES = Latencies()
+
+
+@pytest.fixture(scope="session")
+def latencies() -> Latencies:
+    """What the scenarios measure; printed at the end."""
+    return _LATENCIES
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how soon after a purchase there was access."""
+    if _LATENCIES.seconds:
+        terminalreporter.section("from the first delivery of a purchase to access, deliveries back to back")
+        for line in _LATENCIES.lines():
+            terminalreporter.write_line(line)
+
+
+SAMPLE = Counts(seed=1, killed_deliveries=150, kills=2, load_deliveries=600, fuzzed_requests=1500, schema_cases=10)
+NIGHTLY = Counts(
+    seed=1, killed_deliveries=2000, kills=20, load_deliveries=5000, fuzzed_requests=20000, schema_cases=500
+)
 
 
 @pytest.fixture(scope="session")

@@ -1,32 +1,30 @@
-"""A generated app that can be killed and started again on its store, and deliveries that are retried as Polar does."""
+"""A generated app that can be killed and started again on its store, beside a Polar of its own."""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
 import threading
-import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
-
-import httpx
+from typing import Any
 
 from tests.catalogues import shop
 from tests.conformance import histories
+from tests.conformance.polar.lifecycle import Polar
 from tests.polar_server import Answer
 from tests.support import apps, deliveries
-from tests.support.polar_runtime import BROKEN, Call, PolarRuntime
+from tests.support.polar_runtime import BROKEN, Call
 from tests.support.process import free_port
 from tests.support.render import TOKEN
 
 ISSUER, AUDIENCE = "https://issuer.example.com", "conformance"
 CLAIMS = {"iss": ISSUER, "aud": AUDIENCE}
-TRIES = 10  # as often as Polar tries
 _SCHEME: deliveries.Scheme = "standard"
 
 
@@ -36,8 +34,13 @@ def is_background(call: Call) -> bool:
 
 
 def no_reconciliation(call: Call) -> Answer | None:
-    """Deliveries alone make the state here: this Polar knows nothing of the buyers they tell of."""
+    """Deliveries alone make the state: this Polar knows nothing of the buyers they tell of."""
     return BROKEN if is_background(call) else None
+
+
+def only_lives(polar: Polar) -> Callable[[Call], Answer | None]:
+    """Nothing is known of buyers who live nowhere, and all of the others."""
+    return lambda call: None if polar.is_known(call) else no_reconciliation(call)
 
 
 @dataclass
@@ -47,7 +50,7 @@ class Station:
     variant: apps.Variant
     project: Path
     folder: Path
-    polar: PolarRuntime
+    polar: Polar
     database: str = ""
     polar_url: str = ""  # another Polar than the stand-in, as one that nobody answers for
     port: int = field(default_factory=free_port)
@@ -100,6 +103,19 @@ class Station:
         """What the app says of these users."""
         return histories.told(self.base, users, self.jwt_secret, **CLAIMS)
 
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Every line of JSON that the app has logged, over all its starts."""
+        found = []
+        for line in (self.folder / "app.log").read_text(errors="replace").splitlines():
+            start = line.find("{")
+            try:
+                entry = json.loads(line[start:]) if start >= 0 else None
+            except ValueError:
+                continue  # a line of the server itself
+            if isinstance(entry, dict) and "event" in entry:
+                found.append(entry)
+        return found
+
     def memory(self) -> int:
         """Resident bytes of all processes of the app."""
         assert self.process is not None
@@ -118,62 +134,10 @@ def station(variant: apps.Variant, project: Path, folder: Path, polar_url: str =
     """An app that is started, on an empty store."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        polar = stack.enter_context(PolarRuntime(shop()))
-        polar.always = no_reconciliation
+        polar = stack.enter_context(Polar(shop()))
+        polar.always = only_lives(polar)
         url = apps.database_url(variant, folder, stack) if variant.runtime == "fastapi" else ""
         made = Station(variant, project, folder, polar, url, polar_url)
         stack.callback(made.stop)
         made.start()
         yield made
-
-
-@dataclass
-class Outcome:
-    """How the deliveries went: each answer's status and time, how many got none, and what was never accepted."""
-
-    statuses: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    retry_after: list[str | None] = field(default_factory=list)
-    unanswered: int = 0
-    refused: list[str] = field(default_factory=list)
-
-
-def deliver(
-    app: Station,
-    events: Sequence[histories.Delivery],
-    connections: int,
-    tries: int = TRIES,
-    tick: Callable[[], None] = lambda: None,
-) -> Outcome:
-    """Deliver everything, each again until it is accepted; `tick` is called after every answer or lack of one."""
-    outcome = Outcome()
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    with (
-        httpx.Client(base_url=app.base, timeout=20, limits=limits) as client,
-        ThreadPoolExecutor(connections) as pool,
-    ):
-
-        def one(delivery: histories.Delivery) -> None:
-            for attempt in range(tries):
-                if not app.up.wait(timeout=90):
-                    raise TimeoutError("the app was not started again")
-                began = time.monotonic()
-                try:
-                    answer = client.post("/webhooks/polar", content=delivery.body, headers=app.sign(delivery))
-                except httpx.TransportError:
-                    outcome.unanswered += 1
-                    tick()
-                    time.sleep(0.05)
-                    continue
-                outcome.statuses.append(answer.status_code)
-                outcome.seconds.append(time.monotonic() - began)
-                tick()
-                if answer.is_success:
-                    return
-                outcome.retry_after.append(answer.headers.get("retry-after"))
-                if attempt + 1 < tries:
-                    time.sleep(min(0.2 * 2**attempt, 5))
-            outcome.refused.append(delivery.webhook_id)
-
-        list(pool.map(one, events))
-    return outcome

@@ -6,7 +6,8 @@ from collections import Counter
 
 from tests.conformance.conftest import Counts
 from tests.conformance.histories import mixture, wrong
-from tests.conformance.station import Station, deliver
+from tests.conformance.polar.deliveries import deliver
+from tests.conformance.station import Station
 
 CONNECTIONS = 16
 

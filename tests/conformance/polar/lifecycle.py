@@ -1,0 +1,164 @@
+"""A Polar with lives in it: scenarios change its objects, its API shows them, and its events tell of them.
+
+What plays a scenario, and the scenarios, are the ones of the generated projects' `simulate`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from tests.catalogues import ORGANIZATION_ID, identifier
+from tests.polar_server import API_VERSION, Answer
+from tests.support.polar_runtime import GONE, Call, PolarRuntime
+from tests.support.render import ROOT
+
+Json = dict[str, Any]
+_DATA = ROOT / "template" / "common" / "simulation"
+_ENGINE = ROOT / "template" / "fastapi" / "src" / "app" / "billing" / "simulation" / "lifecycle.py"
+# Long enough ago that an instant of the life is past when an app is asked.
+_AGO = dt.timedelta(minutes=1)
+
+
+@cache
+def engine() -> ModuleType:
+    """The module of a generated project that plays scenarios; it stands alone."""
+    spec = importlib.util.spec_from_file_location("simulation_lifecycle", _ENGINE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happens at Polar, and whether the user has access after it."""
+
+    about: str
+    access: bool | str
+    lines: Sequence[Sequence[Any]]
+
+    def access_with(self, grace_days: int) -> bool:
+        """Whether the user has access with that many days of grace after a failed payment."""
+        return grace_days > 0 if self.access == "grace" else bool(self.access)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A life, from the beginning; `needs` says which products it speaks of."""
+
+    name: str
+    about: str
+    needs: frozenset[str]
+    steps: tuple[Step, ...]
+
+
+@cache
+def scenarios() -> Mapping[str, Scenario]:
+    """Every scenario by its name, each with the steps of those that it goes on from."""
+    found: dict[str, Scenario] = {}
+    for raw in json.loads((_DATA / "scenarios.json").read_text()):
+        before = found[raw["from"]] if "from" in raw else Scenario("", "", frozenset(), ())
+        steps = tuple(Step(step["do"], step["access"], step["events"]) for step in raw["steps"])
+        needs = before.needs | set(raw.get("needs", []))
+        found[raw["name"]] = Scenario(raw["name"], raw["about"], needs, before.steps + steps)
+    return found
+
+
+def roles(products: Sequence[Json]) -> dict[str, Json]:
+    """The products that scenarios speak of, out of a catalogue."""
+
+    def first(*, recurring: bool, free: bool, after: int = 0) -> Json:
+        def fits(product: Json) -> bool:
+            amounts = [price.get("price_amount") for price in product["prices"]]
+            fixed = all(price["amount_type"] == "fixed" for price in product["prices"])
+            return fixed and product["is_recurring"] is recurring and (sum(amounts) == 0) is free
+
+        return [product for product in products if fits(product)][after]
+
+    return {
+        "plan": first(recurring=True, free=False),
+        "other_plan": first(recurring=True, free=False, after=1),
+        "once": first(recurring=False, free=False),
+        "free_plan": first(recurring=True, free=True),
+    }
+
+
+@dataclass
+class Life:
+    """One user's life at Polar."""
+
+    user: str
+    polar: Polar
+    play: Any
+    told: list[Any] = field(default_factory=list)
+
+    def live(self, step: Step) -> list[Any]:
+        """Let a step happen: the events that tell of it, and what the API says from then on."""
+        events = [event for line in step.lines for event in self.play.play(line)]
+        self.polar.keep(self)
+        self.told += events
+        return events
+
+    def adopt(self, name: str, found: Json) -> None:
+        """Go on with an object that Polar has already, as the customer an app made."""
+        fixed = engine().Fixed
+        kind = self.play.objects[name.partition(":")[0]]
+        self.play.state[name] = {**kind, **{key: fixed(value) for key, value in found.items()}}
+
+
+class Polar(PolarRuntime):
+    """The stand-in's API over the lives that are lived at it."""
+
+    def __init__(self, products: Sequence[Json], **options: Any) -> None:
+        super().__init__(products, **options)
+        self.roles = roles(products)
+        self.lives: dict[str, tuple[Life, str]] = {}
+
+    def begin(self, user: str) -> Life:
+        """A life in which nothing has happened yet."""
+        names = {
+            "user": user,
+            "email": f"{identifier(user)[:8]}@example.com",
+            "organization": {"id": ORGANIZATION_ID},
+            **self.roles,
+        }
+        data = json.loads((_DATA / "objects.json").read_text())
+        return Life(user, self, engine().Lifecycle(data, names, API_VERSION, self.now() - _AGO))
+
+    def keep(self, life: Life) -> None:
+        """Answer as the life stands now."""
+        kinds = {
+            "customer": self.customers,
+            "checkout": self.checkouts,
+            "subscription": self.subscriptions,
+            "order": self.orders,
+            "benefit_grant": self.grants,
+        }
+        with self._lock:
+            for name in life.play.state:
+                kind = name.partition(":")[0]
+                if kind in kinds:
+                    found = life.play.snapshot(name)
+                    kinds[kind][found["id"]] = found
+                    if kind == "customer":
+                        self.lives[found["id"]] = (life, name)
+
+    def is_known(self, call: Call) -> bool:
+        """Whether a request is about a customer of one of the lives."""
+        return any(customer in call.path or customer in call.query.get("customer_id", []) for customer in self.lives)
+
+    def _state(self, customer_id: str) -> Answer:
+        if customer_id not in self.lives:
+            return super()._state(customer_id)
+        life, name = self.lives[customer_id]
+        return GONE if self._customer(id=customer_id) is None else Answer(200, life.play.customer_state(name))
