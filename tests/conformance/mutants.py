@@ -113,8 +113,8 @@ MUTANTS = (
     Mutant(
         "worker: a known delivery is stored again",
         f"{_WORKER}store/inbox-store.ts",
-        "const UNLESS_DONE = \"WHERE t.state IN ('failed', 'dead') RETURNING webhook_id\";",
-        'const UNLESS_DONE = "RETURNING webhook_id";',
+        "const UNLESS_DONE = \"WHERE t.state IN ('failed', 'dead') RETURNING state\";",
+        'const UNLESS_DONE = "RETURNING state";',
         _any_order("worker-d1"),
     ),
     Mutant(
@@ -155,10 +155,10 @@ MUTANTS = (
     Mutant(
         "worker: stored and applied in two batches",
         f"{_WORKER}inbox.ts",
-        "const [stored] = await db.batch(statements);\n    return",
+        "const [stored] = await db.batch(statements);\n    if",
         "const [stored] = await db.batch(statements.slice(0, 1));\n"
         "    await new Promise((resolve) => setTimeout(resolve, 20));\n"
-        "    if (stored?.results.length && statements.length > 1) await db.batch(statements.slice(1));\n    return",
+        "    if (stored?.results.length && statements.length > 1) await db.batch(statements.slice(1));\n    if",
         _black_box("faults", "killed_apps", "worker-d1"),
     ),
     Mutant(
@@ -217,6 +217,51 @@ MUTANTS = (
         "  if (url === undefined || url.origin !== appUrl) {",
         "const url = new URL(own ? path : String(path), appUrl);\n  if (url === undefined) {",
         _black_box("abuse", "a_path_stays", "worker-d1"),
+    ),
+    Mutant(
+        "both: a refund in part takes access away",
+        "template/common/policy.jinja",
+        '"partially_refunded": true,',
+        '"partially_refunded": false,',
+        _black_box("scenarios", "every_step and refund_part", "fastapi-sqlite"),
+    ),
+    Mutant(
+        "both: a failed payment takes access away at once",
+        "template/common/policy.jinja",
+        '"past_due": "within_grace",',
+        '"past_due": "never",',
+        _black_box("scenarios", "every_step and past_due", "worker-d1"),
+    ),
+    Mutant(
+        "fastapi: the grace never ends",
+        f"{_FASTAPI}policy.py",
+        "return None if start is None else start + PAST_DUE_GRACE",
+        "return None if start is None else start + 1000 * PAST_DUE_GRACE",
+        _black_box("scenarios", "every_step and grace_over", "fastapi-sqlite"),
+    ),
+    Mutant(
+        "both: what was revoked lasts until the end of its period",
+        "template/common/policy.jinja",
+        '"canceled": "never",',
+        '"canceled": "while_renewing",',
+        _black_box("scenarios", "every_step and revoke", "worker-d1"),
+    ),
+    Mutant(
+        "fastapi: a purchase is applied a second after it was acknowledged",
+        f"{_FASTAPI}routes.py",
+        "    outcome = await run_in_threadpool(inbox.receive, billing.database, secrets, request.headers, body, now)\n",
+        "    import asyncio, time\n"
+        "    headers, outcome = dict(request.headers), inbox.Outcome.PROCESSED\n"
+        "    later = lambda: (time.sleep(1), inbox.receive(billing.database, secrets, headers, body, now))\n"
+        "    asyncio.get_running_loop().run_in_executor(None, later)\n",
+        _black_box("scenarios", "every_step and buy_once", "fastapi-sqlite"),
+    ),
+    Mutant(
+        "worker: an answer without one of its fields",
+        f"{_WORKER}policy.ts",
+        "    until: formatOptionalInstant(deciding?.until ?? null),\n",
+        "",
+        _black_box("schema", "billing/access", "worker-d1"),
     ),
 )
 

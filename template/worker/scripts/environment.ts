@@ -10,10 +10,8 @@ export const PROJECT = join(import.meta.dirname, "..");
 export const SECRETS = ["POLAR_ACCESS_TOKEN", "POLAR_WEBHOOK_SECRET"];
 
 const NAME = /^(POLAR|AUTH|APP|ALLOWED|INBOX)_[A-Z_]+$/;
-const FRESH: Record<string, () => string> = {
-  POLAR_WEBHOOK_SECRET: () => `whsec_${randomBytes(32).toString("base64")}`,
-  AUTH_JWT_SECRET: () => randomBytes(32).toString("base64url"),
-};
+/** What stands in the example for a secret. */
+const PLACEHOLDER = /change-me-.*$/gm;
 
 /** Every setting for development that has a value. */
 export function developmentSettings(): Record<string, string> {
@@ -35,10 +33,7 @@ function settingsIn(values: NodeJS.Dict<string>): Record<string, string> {
 
 /** Copies the example, with fresh random values in place of its secrets. */
 function createFrom(example: string, file: string): void {
-  const text = readFileSync(example, "utf8").replace(/^([A-Z_]+)=.*$/gm, (line, name: string) => {
-    const fresh = FRESH[name];
-    return fresh === undefined ? line : `${name}=${fresh()}`;
-  });
+  const text = readFileSync(example, "utf8").replace(PLACEHOLDER, () => randomBytes(32).toString("hex"));
   writeFileSync(file, text, { mode: 0o600 });
   console.error("Created .dev.vars with random development secrets.");
 }
