@@ -26,7 +26,7 @@ class RunningApp:
         except ValueError:
             raise Refused(f"{url} is no address.") from None
         if parts.scheme != "http" or self._host not in LOOPBACK or parts.path not in ("", "/"):
-            raise Refused(f"{url} is not an app on this machine: only http://127.0.0.1:PORT and the like are simulated.")
+            raise Refused(f"{url} is not on this machine: only an app at http://127.0.0.1:PORT is played to.")
 
     def deliver(self, event: Event) -> int:
         """Deliver an event as Polar does, and return the status of the answer.

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from app.billing.catalog_types import Benefit, Catalog, Price, Product
-from app.billing.policy_table import PAST_DUE_GRACE
 from app.billing.polar_sdk import API_VERSION
+from app.billing.policy_table import PAST_DUE_GRACE
 from app.billing.simulation.lifecycle import Event, Fixed, Lifecycle
 
 Json = dict[str, Any]
@@ -61,12 +61,9 @@ def roles_in(catalog: Catalog) -> dict[str, Json]:
     """Return the products that scenarios speak of, as Polar's API has them; what is not sold is not there."""
     paid = [product for product in catalog.products if product.premium and not product.free]
     plans = [product for product in paid if product.recurring]
-    found = {
-        "plan": plans[:1],
-        "other_plan": plans[1:2],
-        "once": [product for product in paid if not product.recurring][:1],
-        "free_plan": [product for product in catalog.products if product.recurring and product.free and not product.premium][:1],
-    }
+    once = [product for product in paid if not product.recurring]
+    free = [product for product in catalog.products if product.recurring and product.free and not product.premium]
+    found = {"plan": plans[:1], "other_plan": plans[1:2], "once": once[:1], "free_plan": free[:1]}
     return {role: _product(catalog, product) for role, products in found.items() for product in products}
 
 
@@ -108,13 +105,15 @@ def _events(life: Lifecycle, scenario: Scenario) -> Iterator[Event]:
 
 def _beside_the_life(catalog: Catalog) -> dict[str, Json]:
     """Return what events tell of besides one customer's life."""
-    made = {"created_at": MADE_AT, "modified_at": None, "metadata": {}}
-    objects = {
+    made: Json = {"created_at": MADE_AT, "modified_at": None, "metadata": {}}
+    objects: dict[str, Json] = {
         "organization": {"id": catalog.organization.id, "name": catalog.organization.name, **made},
         "discount": {"id": str(uuid.uuid4()), "name": "Example", "type": "percentage", "basis_points": 1000, **made},
-        **{"product": _product(catalog, product) for product in catalog.products[:1]},
-        **{"benefit": _benefit(catalog, benefit) for benefit in catalog.benefits[:1]},
     }
+    for product in catalog.products[:1]:
+        objects["product"] = _product(catalog, product)
+    for benefit in catalog.benefits[:1]:
+        objects["benefit"] = _benefit(catalog, benefit)
     return {name: {key: Fixed(value) for key, value in entry.items()} for name, entry in objects.items()}
 
 
