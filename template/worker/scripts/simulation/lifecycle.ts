@@ -88,7 +88,10 @@ export class Lifecycle {
     if (known === undefined) this.state.set(name, entry);
     const changed = Object.keys(changes).length > 0 ? { modified_at: "@now", ...changes } : {};
     const news = known === undefined ? { ...entry } : changed;
-    Object.assign(entry, mapValues(news, (value) => this.#fix(value, entry)));
+    Object.assign(
+      entry,
+      mapValues(news, (value) => this.#fix(value, entry)),
+    );
   }
 
   /** An object as it stands. */
