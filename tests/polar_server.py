@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.catalogues import large, organization
-from tests.support.api_version import API_VERSION
+from tests.support.api_version import API_VERSION, API_VERSIONS
 from tests.support.loopback import LoopbackServer
 from tests.support.render import TOKEN
 
@@ -57,7 +57,6 @@ class PolarServer(LoopbackServer):
         self.organization = organization or _organization()
         self.token = token
         self.scopes = set(scopes)
-        self.api_version = API_VERSION
         self.next_answers: list[Answer] = []  # given once each, before anything else
         self.always: Callable[[str], Answer | None] = lambda path: None
         self.requests: list[str] = []  # path and query of every request
@@ -73,7 +72,7 @@ class PolarServer(LoopbackServer):
             return self.next_answers.pop(0)
         if told := self.always(path):
             return told
-        if version != self.api_version:
+        if version not in API_VERSIONS:
             return NOT_FOUND
         if not authorization:
             return UNAUTHORIZED
@@ -114,7 +113,11 @@ def _handler(server: PolarServer) -> type[BaseHTTPRequestHandler]:
             raw = text.encode("utf-8", "surrogatepass")
             try:
                 self.send_response(answer.status)
-                headers = {"content-type": "application/json", "polar-version": server.api_version, **answer.headers}
+                headers = {
+                    "content-type": "application/json",
+                    "polar-version": self.headers.get("polar-version", API_VERSION),
+                    **answer.headers,
+                }
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(raw)))

@@ -106,7 +106,7 @@ MUTANTS = (
     Mutant(
         "fastapi: a known delivery is applied again",
         f"{_FASTAPI}repository.py",
-        "repeatable = true() if again else webhook_events.c.state.in_(RETRYABLE)",
+        "repeatable = true() if again else or_(*(webhook_events.c.state == state for state in RETRYABLE))",
         "repeatable = true()",
         _any_order("fastapi-sqlite"),
     ),
@@ -134,8 +134,8 @@ MUTANTS = (
     Mutant(
         "fastapi: anybody may sign",
         f"{_FASTAPI}inbox.py",
-        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return False",
-        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return True",
+        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return None",
+        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return _Signed(None)",
         _black_box("abuse", "fuzzed_webhooks", "fastapi-sqlite"),
     ),
     Mutant(
@@ -167,7 +167,7 @@ MUTANTS = (
         "        with db.write() as connection:\n"
         "            return apply_event(connection, event, now, reactions, again=again)",
         "        with db.write() as connection:\n"
-        "            if not repository.store_event(connection, event, 'processed', now):\n"
+        "            if not run(connection, [repository.store_event(event, 'processed', now)])[0]:\n"
         "                return Outcome.REPEAT\n"
         "        time.sleep(0.02)\n"
         "        with db.write() as connection:\n"
@@ -249,11 +249,9 @@ MUTANTS = (
     Mutant(
         "fastapi: a purchase is applied a second after it was acknowledged",
         f"{_FASTAPI}routes.py",
-        "    outcome = await run_in_threadpool(inbox.receive, billing.database, secrets, request.headers, body, now)\n",
-        "    import asyncio, time\n"
-        "    headers, outcome = dict(request.headers), inbox.Outcome.PROCESSED\n"
-        "    later = lambda: (time.sleep(1), inbox.receive(billing.database, secrets, headers, body, now))\n"
-        "    asyncio.get_running_loop().run_in_executor(None, later)\n",
+        "outcome = await get_running_loop().run_in_executor(_webhook_threads, inbox.receive, *arguments)",
+        "import time; get_running_loop().run_in_executor(None, lambda: (time.sleep(1), inbox.receive(*arguments))); "
+        "outcome = inbox.Outcome.PROCESSED",
         _black_box("scenarios", "every_step and buy_once", "fastapi-sqlite"),
     ),
     Mutant(

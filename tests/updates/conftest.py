@@ -86,16 +86,16 @@ def made(
 ) -> Made:
     """A copy of the project of a profile as a version made it, by default the oldest; each is made once."""
 
-    def project(profile: Profile, version: str | None = None) -> Project:
-        name = version or history.released()[0].name
-        key = (profile.name, name)
+    def project(profile: Profile, version: str | None = None, name: str = "app") -> Project:
+        version = version or history.released()[0].name
+        key = (profile.name, version)
         if key not in _made:
             folder = tmp_path_factory.mktemp("made") / "app"
             server = servers(profile.catalogue) if profile.catalogue else None
-            Project(releases, folder).create(server, name, **profile.data())
+            Project(releases, folder).create(server, version, **profile.data())
             _made[key] = folder
-        shutil.copytree(_made[key], tmp_path / "app", symlinks=True)
-        return Project(releases, tmp_path / "app")
+        shutil.copytree(_made[key], tmp_path / name, symlinks=True)
+        return Project(releases, tmp_path / name)
 
     return project
 

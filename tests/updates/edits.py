@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 
 Edit = Callable[[str], str]
@@ -39,10 +40,7 @@ class Edits:
         """Make them."""
         for name, edits in self.changed.items():
             file = folder / name
-            content = file.read_text()
-            for edit in edits:
-                content = edit(content)
-            file.write_text(content)
+            file.write_text(reduce(lambda content, edit: edit(content), edits, file.read_text()))
         for name, content in self.added.items():
             file = folder / name
             assert not file.exists(), f"{name} is there already"
@@ -81,7 +79,7 @@ WORKER = Edits(
             swap('"APP_URL": ""', '"APP_URL": "https://app.example.com"'),
         ],
         "package.json": [
-            put(',\n    "reports": "node scripts/reports.ts"', after='"billing": "node scripts/billing.ts"')
+            put('    "reports": "node scripts/reports.ts",\n', after='    "test": "vitest run",\n'),
         ],
         "README.md": [
             put("\nRun by the platform team.\n", after="on a Cloudflare Worker, with D1.\n"),
@@ -91,7 +89,7 @@ WORKER = Edits(
     added={
         "src/reports.ts": 'import { Hono } from "hono";\nimport type { AppEnv } from "./context";\n\n'
         'export const reports = new Hono<AppEnv>();\n\nreports.get("/", (c) => c.json([]));\n',
-        "migrations/5000_reports.sql": f"CREATE TABLE {OWN_TABLE} (id INTEGER PRIMARY KEY, title TEXT NOT NULL);\n",
+        "migrations/5000_reports.sql": f"CREATE TABLE {OWN_TABLE} (id INTEGER PRIMARY KEY);\n",
     },
     deleted=(".mcp.json", "CLAUDE.md", "test/convergence.test.ts"),
 )
@@ -138,3 +136,45 @@ FASTAPI = Edits(
 )
 
 EDITS = {"worker": WORKER, "fastapi": FASTAPI}
+
+# A route in the place that the newest version has for it.
+OWN_ROUTE = {
+    "worker": Edits({"src/own-routes.ts": [lambda text: text + 'ownRoutes.get("/own", (c) => c.json(["own"]));\n']}),
+    "fastapi": Edits(
+        {
+            "src/app/own_routes.py": [
+                lambda text: text + '\n\n@router.get("/own")\ndef own() -> list[str]:\n    return ["own"]\n'
+            ]
+        }
+    ),
+}
+
+# A sign-in of one's own, filled in.
+SIGN_IN = {
+    "worker": Edits(
+        {
+            "src/auth/custom.ts": [
+                put(
+                    'import { sessionUser } from "../sessions";\n',
+                    after='import { type Authenticate, isUserId, type User } from "./user";\n',
+                ),
+                swap("currentUser(_request: Request,", "currentUser(request: Request,"),
+                swap(
+                    "  return null;\n}\n\n",
+                    "  const id = await sessionUser(request);\n  return id === null ? null : { id };\n}\n\n",
+                ),
+            ],
+        }
+    ),
+    "fastapi": Edits(
+        {
+            "src/app/auth/custom.py": [
+                swap(
+                    "    del request\n    return None\n",
+                    "    found = session_user(request)\n    return User(found) if found else None\n",
+                ),
+                put("from app.sessions import session_user\n", after="from app.settings import Settings\n"),
+            ],
+        }
+    ),
+}

@@ -1,4 +1,7 @@
-"""The release after the working tree, rehearsed: both runtimes get one more migration, and a file gets another name."""
+"""The release after the working tree, rehearsed.
+
+Both runtimes get one more migration, a file gets another name, and the next version of Polar's API is the default.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import re
 from pathlib import Path
 
 from tests.conftest import git
+from tests.support.api_version import API_VERSION, API_VERSIONS
 from tests.updates import history
 
 NAME = f"{history.newest()}.post1"
@@ -80,12 +84,17 @@ def rehearsed(text: str) -> str:
 
 
 def _declare(settings: Path) -> None:
-    """The line of `_migrations` that a rename asks for."""
+    """The line of `_migrations` that a rename asks for, and the other default."""
     names = ", ".join(name for pair in RENAMED.values() for name in pair)
     line = (
         f'_migrations:\n  - version: "{NAME}"\n'
         '    command: ["{{ _copier_python }}", "{{ _copier_conf.src_path }}/hooks/rename.py", ' + names + "]\n"
     )
     text = settings.read_text()
-    assert text.count("_migrations: []\n") == 1
-    settings.write_text(text.replace("_migrations: []\n", line))
+    for before, after in (
+        ("_migrations: []\n", line),
+        (f'  default: "{API_VERSION}"\n', f'  default: "{API_VERSIONS[-1]}"\n'),
+    ):
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    settings.write_text(text)

@@ -1,5 +1,8 @@
 """What is done in the background besides: retention, and customer states that disagree with our rows."""
 
+import pytest
+
+from app.billing import background
 from app.billing.background import run_background
 from app.billing.reactions import Handlers
 from app.billing.time import DAY, MINUTE
@@ -19,6 +22,14 @@ def work(database: Database, now: int) -> None:
 
 def live(data: Json) -> Json:
     return {"id": data["id"], "status": data["status"], "product_id": data["product_id"]}
+
+
+def test_it_says_when_more_is_due_than_it_does_at_a_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "BATCH", 2)
+    buyers = [customer(f"c{n}", f"user_{n}") for n in range(3)]
+    apply(database, *[event("order.paid", order(order_id=f"o{n}", buyer=buyer)) for n, buyer in enumerate(buyers)])
+    assert [run_background(database, None, {}, 90, NOW) for _ in range(2)] == [True, False]
+    assert all(row["check_us"] is None for row in rows_of(database, "billing_access"))
 
 
 class TestDisagreement:

@@ -14,6 +14,8 @@ from app.billing.policy import Decision
 from app.billing.projections import Event, Row
 from app.billing.shapes import OrderJson, SubscriptionJson, order_shape, subscription_shape
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 STARTED = frozenset({"active", "trialing"})
 ENDED = frozenset({"canceled", "unpaid"})
 PAID = frozenset({"paid", "partially_refunded", "refunded"})
@@ -83,7 +85,7 @@ class Reaction:
 
     def payload_json(self) -> str:
         """Return the payload as it is stored."""
-        return json.dumps(self.payload, separators=(",", ":"))
+        return _encode(self.payload)
 
 
 def handler_of(handlers: Handlers, name: str) -> Callable[[Any, Delivery], None] | None:

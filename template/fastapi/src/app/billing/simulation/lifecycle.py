@@ -185,10 +185,10 @@ class Lifecycle:
         first, *rest = path.split(".")
         value = self._start(first, rest, entry)
         for part in rest:
-            value = _inside(value, part)
-        if brief:
-            value = _without_objects(value)
-        return value - int(less) if less else value
+            value = None if value is None else value[int(part)] if isinstance(value, list) else value.get(part)
+        if brief and value is not None:
+            value = {key: each for key, each in value.items() if key == "metadata" or not isinstance(each, dict | list)}
+        return value - int(less) if less and isinstance(value, int) else value
 
     def _start(self, first: str, rest: list[str], entry: Json) -> Any:
         """Give what a path begins at. Of an object, the field in question alone: fields refer to each other."""
@@ -212,13 +212,3 @@ class Lifecycle:
 
 def _kind(name: str) -> str:
     return name.partition(":")[0]
-
-
-def _inside(value: Any, part: str) -> Any:
-    return None if value is None else value[int(part)] if isinstance(value, list) else value.get(part)
-
-
-def _without_objects(value: Any) -> Any:
-    if value is None:
-        return None
-    return {key: each for key, each in value.items() if key == "metadata" or not isinstance(each, dict | list)}
