@@ -6,6 +6,8 @@ import { parseEnv } from "node:util";
 
 export const PROJECT = join(import.meta.dirname, "..");
 
+export const DEVELOPMENT_FILE = join(PROJECT, ".dev.vars");
+
 /** Declared as secrets in wrangler.jsonc: handed over by environment, never as an argument. */
 export const SECRETS = ["POLAR_ACCESS_TOKEN", "POLAR_WEBHOOK_SECRET"];
 
@@ -17,9 +19,8 @@ const FRESH: Record<string, () => string> = {
 
 /** Every setting for development that has a value. */
 export function developmentSettings(): Record<string, string> {
-  const file = join(PROJECT, ".dev.vars");
-  if (!existsSync(file)) createFrom(join(PROJECT, ".dev.vars.example"), file);
-  return settingsIn({ ...parseEnv(readFileSync(file, "utf8")), ...process.env });
+  if (!existsSync(DEVELOPMENT_FILE)) createFrom(join(PROJECT, ".dev.vars.example"), DEVELOPMENT_FILE);
+  return settingsIn({ ...parseEnv(readFileSync(DEVELOPMENT_FILE, "utf8")), ...process.env });
 }
 
 /** Every setting that the process's environment has a value for. */

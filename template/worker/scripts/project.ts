@@ -63,6 +63,14 @@ export function openSettings(): Record<string, string> {
   return settings;
 }
 
+/** The settings of the deployed Worker: variables from wrangler.jsonc; secrets, and what differs, from the environment. */
+export async function deployedSettings(): Promise<Record<string, string>> {
+  const { unstable_readConfig } = await import("wrangler");
+  const { vars } = unstable_readConfig({ config: CONFIG });
+  const texts = Object.entries(vars).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  return { ...Object.fromEntries(texts), ...environmentSettings() };
+}
+
 async function connect({ remote = false, persistTo }: StoreOptions) {
   const folder = persistTo === undefined ? join(STATE, "state") : resolve(persistTo);
   const variables = remote ? environmentSettings() : developmentSettings();
