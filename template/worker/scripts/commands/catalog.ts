@@ -112,9 +112,12 @@ function isForSale(atPolar: PolarObject): boolean {
   return atPolar.is_archived !== true && atPolar.visibility !== "draft";
 }
 
-/** Compares texts but for what the template takes out of them: controls, and which white space it is. */
+/**
+ * Compares texts but for what the template takes out of them: controls, and which white space it is. Where nothing else
+ * is in Polar's, the code has a stand-in.
+ */
 function isSame(here: string, there: string): boolean {
-  return bare(here) === bare(there);
+  return ["", bare(here)].includes(bare(there));
 }
 
 function bare(value: string): string {
