@@ -32,17 +32,11 @@ const CALLED_WRONGLY = 2;
 const MS_BETWEEN_LINES = 10_000;
 const CONTROL = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu;
 
-/** A command with `--json`; `about` says in its first line what it does, then what to know. */
+/** A command with `--json`; the first paragraph of `about` is its summary. */
 export function command(name: string, about: string, example: string): Command {
-  const [summary = "", ...rest] = about.split("\n\n");
-  return new Command(name)
-    .summary(summary)
-    .description([summary, ...rest].join("\n\n"))
+  return plain(name, about)
     .option("--json", "Print the result as one JSON document.")
-    .addHelpText("after", `\nExample: npm run billing -- ${example}`)
-    .helpOption("--help", "Show this message and exit.")
-    .configureHelp({ styleTitle: (title) => styleText("bold", title) })
-    .exitOverride();
+    .addHelpText("after", `\nExample: npm run billing -- ${example}`);
 }
 
 /** A command that reaches the store: the local one, or the deployed one when told so. */
@@ -52,6 +46,13 @@ export function storeCommand(name: string, about: string, example: string): Comm
     .option("--persist-to <folder>", "Work on the local database in this folder.");
 }
 
+/** A command that is a group of others, such as `endpoint sync`. */
+export function group(name: string, about: string, commands: readonly Command[]): Command {
+  const grouped = plain(name, about).helpCommand(false);
+  for (const one of commands) grouped.addCommand(one);
+  return grouped;
+}
+
 /** Adds `--yes` to a command that asks before what cannot be undone. */
 export function asking(asks: Command): Command {
   return asks.option("--yes", "Do not ask; for scripts.");
@@ -59,14 +60,8 @@ export function asking(asks: Command): Command {
 
 /** Runs the command that the arguments name; what goes wrong is one line. */
 export async function run(about: string, commands: Readonly<Record<string, Command>>): Promise<void> {
-  const program = new Command("billing").description(about).helpOption("--help", "Show this message and exit.");
-  program
-    .configureHelp({ styleTitle: (title) => styleText("bold", title) })
-    .helpCommand(false)
-    .exitOverride();
-  for (const one of Object.values(commands)) program.addCommand(one);
   try {
-    await program.parseAsync();
+    await group("billing", about, Object.values(commands)).parseAsync();
   } catch (error) {
     process.exitCode = exitCode(error);
   }
@@ -148,6 +143,15 @@ export function* progress<Item>(items: Iterable<Item>, label: string, total: num
     done += 1;
   }
   if (stderr.isTTY) stderr.write("\r\x1b[K");
+}
+
+function plain(name: string, about: string): Command {
+  return new Command(name)
+    .summary(about.split("\n\n")[0] ?? "")
+    .description(about)
+    .helpOption("--help", "Show this message and exit.")
+    .configureHelp({ styleTitle: (title) => styleText("bold", title) })
+    .exitOverride();
 }
 
 function exitCode(error: unknown): number {

@@ -1,0 +1,127 @@
+"""The frame of the commands: in both runtimes the same names, options, output and exit codes."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import re
+
+import pytest
+
+from tests.operations.side import JWT_SECRET, WEBHOOK_SECRET, Pair, now_us
+from tests.support.render import TOKEN
+
+ONLY_WORKER = {"--remote", "--persist-to"}
+
+
+def test_help_names_the_same_commands_options_and_arguments(pair: Pair) -> None:
+    worker, fastapi = (side.run("--help", stored=False).out for side in pair.sides)
+    summaries = _entries(worker, "Commands")
+    assert summaries == _entries(fastapi, "Commands")
+    assert "block" in summaries
+    for name in summaries:
+        worker, fastapi = (side.run(name, "--help", stored=False).out for side in pair.sides)
+        assert _options(worker) - ONLY_WORKER == _options(fastapi), name
+        assert _prose(worker) == _prose(fastapi), name
+        assert f"Example: npm run billing -- {name}" in worker
+        assert f"Example: uv run billing {name}" in fastapi
+        assert "--json" in worker
+
+
+@pytest.mark.parametrize("wrong", [[], ["nonsense"], ["block"], ["retry", "--nonsense"], ["token", "--user", ""]])
+def test_a_command_that_is_called_wrongly_ends_with_2(pair: Pair, wrong: list[str]) -> None:
+    pair.both(*wrong, stored=False, code=2)
+
+
+def test_a_user_is_blocked_and_unblocked_and_it_is_written_down_who_did_it(pair: Pair) -> None:
+    for side in pair.sides:
+        for name in ("old", "new"):
+            side.sql("INSERT INTO billing_customers (id, external_id, created_us) VALUES (?, 'user_1', 1)", [name])
+    assert pair.both("block", "user_1").out == "Blocked: 2 customer(s) of this user.\n"
+    assert all(row["blocked_us"] > 0 for side in pair.sides for row in side.sql("SELECT * FROM billing_customers"))
+    assert all(row["check_us"] <= now_us() for side in pair.sides for row in side.sql("SELECT * FROM billing_access"))
+    ran = pair.both("block", "user_1", "--off", "--json")
+    assert ran.json == {"user": "user_1", "blocked": False, "customers": 2}
+    assert [row["blocked_us"] for row in pair.sql("SELECT blocked_us FROM billing_customers")] == [None, None]
+    rows = pair.sql("SELECT command, subject, actor FROM billing_audit ORDER BY id")
+    assert [(row["command"], row["subject"]) for row in rows] == [("block", "user_1"), ("unblock", "user_1")]
+    line = {"event": "audit", "command": "unblock", "subject": "user_1", "actor": rows[0]["actor"]}
+    assert json.loads(ran.err.splitlines()[-1]) == line
+
+
+def test_a_user_that_nobody_knows_is_refused_and_nothing_is_written_down(pair: Pair) -> None:
+    assert pair.both("block", "nobody'; DROP TABLE billing_customers", code=1).out == ""
+    assert pair.sql("SELECT * FROM billing_audit") == []
+    assert pair.sql("SELECT * FROM billing_access") == []
+
+
+def test_events_that_failed_are_tried_again(pair: Pair) -> None:
+    order = '{"type":"benefit.created","timestamp":"2026-11-01T00:00:00Z","data":{}}'
+    for side in pair.sides:
+        for webhook_id, state, body in (("wh_1", "dead", order), ("wh_2", "failed", "{")):
+            side.sql(
+                "INSERT INTO billing_webhook_events (webhook_id, type, state, body, received_us, attempts)"
+                " VALUES (?, '', ?, ?, 1, 1)",
+                [webhook_id, state, body.encode()],
+            )
+    ran = pair.both("retry", "--json", code=1)
+    assert ran.json["events"] == [
+        {"webhook_id": "wh_1", "outcome": "ignored"},
+        {"webhook_id": "wh_2", "outcome": "failed"},
+    ]
+    assert pair.both("retry", code=1).out == "wh_2 failed\nTried again: 1 event(s), 1 still cannot be applied.\n"
+
+
+def test_a_token_is_for_that_user_and_signed_with_the_projects_secret(pair: Pair) -> None:
+    for side in pair.sides:
+        ran = side.run("token", "--user", "user_1", "--email", "ada@example.com", "--json", stored=False)
+        assert (ran.code, ran.json["expires_in"]) == (0, 3600), ran.err
+        signed, _, signature = ran.json["token"].rpartition(".")
+        assert _decoded(signature) == hmac.digest(JWT_SECRET.encode(), signed.encode(), "sha256")
+        claims = json.loads(_decoded(signed.partition(".")[2]))
+        assert (claims["sub"], claims["email"], claims["exp"] - claims["iat"]) == ("user_1", "ada@example.com", 3600)
+
+
+def test_a_store_without_the_tables_is_one_clean_line(pair: Pair) -> None:
+    for side in pair.sides:
+        for file in side.database.parent.glob("*.sqlite*"):
+            file.unlink()
+    for side, ran in ((side, side.run("block", "user_1", "--json")) for side in pair.sides):
+        assert (ran.code, ran.out) == (1, ""), side.variant.name
+        assert ran.err.splitlines()[0].startswith("Target: ")
+        assert ran.err.splitlines()[1:] == [
+            "Error: The database does not answer or is not up to date; `migrate` brings it up to date."
+        ]
+
+
+def test_unfit_settings_are_named_and_their_values_are_not(pair: Pair) -> None:
+    pair.both("block", "user_1", code=1, APP_URL="marker-value")
+    for side in pair.sides:
+        printed = side.run("block", "user_1", APP_URL="marker-value").err
+        assert "APP_URL: must be an origin" in printed
+        assert not [secret for secret in ("marker-value", TOKEN, WEBHOOK_SECRET) if secret in printed]
+
+
+def test_migrating_twice_changes_nothing(pair: Pair) -> None:
+    assert pair.both("migrate", "--json").json == {"current": True}
+
+
+def _entries(text: str, heading: str) -> dict[str, str]:
+    """The names below a heading of a help text, and the summary of each."""
+    listed = text.partition(f"{heading}:\n")[2]
+    found = re.findall(r"^  ([a-z]+)(?: \[options\].*?| <.*?)?  +(.*)$", listed, re.MULTILINE)
+    return dict(found)
+
+
+def _options(text: str) -> set[str]:
+    return set(re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE))
+
+
+def _prose(text: str) -> str:
+    """What a help text says of the command, without the wrapping."""
+    return " ".join(re.split(r"Arguments:|Options:|Example:", text)[0].split("\n", 1)[1].split())
+
+
+def _decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "==")
