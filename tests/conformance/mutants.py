@@ -113,8 +113,8 @@ MUTANTS = (
     Mutant(
         "worker: a known delivery is stored again",
         f"{_WORKER}store/inbox-store.ts",
-        "const UNLESS_DONE = \"WHERE t.state IN ('failed', 'dead') RETURNING webhook_id\";",
-        'const UNLESS_DONE = "RETURNING webhook_id";',
+        "const UNLESS_DONE = \"WHERE t.state IN ('failed', 'dead') RETURNING state\";",
+        'const UNLESS_DONE = "RETURNING state";',
         _any_order("worker-d1"),
     ),
     Mutant(
@@ -155,10 +155,10 @@ MUTANTS = (
     Mutant(
         "worker: stored and applied in two batches",
         f"{_WORKER}inbox.ts",
-        "const [stored] = await db.batch(statements);\n    return",
+        "const [stored] = await db.batch(statements);\n    if",
         "const [stored] = await db.batch(statements.slice(0, 1));\n"
         "    await new Promise((resolve) => setTimeout(resolve, 20));\n"
-        "    if (stored?.results.length && statements.length > 1) await db.batch(statements.slice(1));\n    return",
+        "    if (stored?.results.length && statements.length > 1) await db.batch(statements.slice(1));\n    if",
         _black_box("faults", "killed_apps", "worker-d1"),
     ),
     Mutant(

@@ -102,7 +102,8 @@ class Side:
     def serving(self) -> Generator[str]:
         """The app on this store, as its start command starts it; yields its address."""
         url = f"sqlite:///{self.database}" if self.variant.runtime == "fastapi" else ""
-        with apps.started(self.variant, self.project, self.folder, self.settings, self.port, url):
+        settings = {name: value for name, value in self.settings.items() if name != "APP_URL"}  # known by the port
+        with apps.started(self.variant, self.project, self.folder, settings, self.port, url):
             yield self.base
 
     def plain(self, text: str) -> str:

@@ -1,4 +1,5 @@
 /** Sign-in by your own means: fill in `currentUser`. Until then nobody is signed in. */
+import { errorName, logError } from "../billing/log";
 import type { Bindings, Settings } from "../settings";
 import { type Authenticate, isUserId, type User } from "./user";
 
@@ -23,7 +24,7 @@ export function createAuthenticate(
       const user = await find(request, env);
       return user !== null && isUserId(user.id) ? user : null;
     } catch (error) {
-      console.error(JSON.stringify({ event: "sign_in_failed", error: String(error) }));
+      logError("sign_in_failed", { error: errorName(error) });
       return null;
     }
   };

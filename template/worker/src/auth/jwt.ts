@@ -1,6 +1,7 @@
 /** Sign-in by bearer token: an HS256 secret in development, the keys of your identity provider (JWKS) everywhere. */
 import { createRemoteJWKSet, type JWTVerifyGetKey, type JWTVerifyOptions, errors as joseErrors, jwtVerify } from "jose";
 import { ApiError } from "../billing/errors";
+import { errorName, logError } from "../billing/log";
 import { type Bindings, isLoopback, optional, type Settings, SettingsError } from "../settings";
 import { type Authenticate, type User, userFromClaims } from "./user";
 
@@ -101,7 +102,7 @@ async function verify(token: string, { key, options }: Verifier): Promise<User |
     return userFromClaims(payload);
   } catch (error) {
     if (isBadToken(error)) return null;
-    console.error(JSON.stringify({ event: "jwks_unavailable", error: String(error) }));
+    logError("jwks_unavailable", { error: errorName(error) });
     throw new ApiError("unavailable", { retryAfter: 5 });
   }
 }

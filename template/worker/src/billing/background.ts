@@ -2,6 +2,8 @@
 import { compareAccess } from "./compare-access";
 import { findDisagreements } from "./disagreement";
 import { retryFailed } from "./inbox";
+import { errorName, logError } from "./log";
+import { reportStuck } from "./monitor";
 import { runOutbox } from "./outbox";
 import type { Reactions } from "./reactions";
 import { type PolarReader, reconcileCustomer } from "./reconcile";
@@ -23,7 +25,7 @@ const MAX_FAILURES_A_RUN = 3;
 const RECONCILE_EVERY_US = DAY_US;
 const POSTPONED_US = 15 * MINUTE_US;
 
-/** Runs all parts in order, the user's own code last. Throws at the end if any of them failed. */
+/** Runs all parts in order, the user's own code after ours. Throws at the end if any of them failed. */
 export async function runBackground(db: D1Database, deps: BackgroundDeps, now: number): Promise<void> {
   const { polar, reactions, retentionDays } = deps;
   const parts: Readonly<Record<string, () => Promise<unknown>>> = {
@@ -33,11 +35,12 @@ export async function runBackground(db: D1Database, deps: BackgroundDeps, now: n
     reconcile: () => reconcileDue(db, polar, now),
     retention: () => retain(db, retentionDays, now),
     reactions: () => runOutbox(db, reactions, now),
+    monitor: () => reportStuck(db),
   };
   const failures: unknown[] = [];
   for (const [part, run] of Object.entries(parts)) {
     await run().catch((error: unknown) => {
-      console.error(JSON.stringify({ event: "background_failed", part, error: String(error) }));
+      logError("background_failed", { part, error: errorName(error) });
       failures.push(error);
     });
   }

@@ -2,6 +2,7 @@
 import { accessOf } from "./access";
 import type { Catalog } from "./catalog-types";
 import { ApiError } from "./errors";
+import { logError } from "./log";
 import { type PolarApi, PolarApiError } from "./polar";
 import type { PolarObject } from "./read";
 import { SECOND_US } from "./time";
@@ -69,7 +70,7 @@ async function ask(db: D1Database, polar: PolarApi, id: string, now: number): Pr
     return await adopt(db, checkout, id, claimed, now);
   } catch (error) {
     if (!(error instanceof PolarApiError)) throw error;
-    console.error(JSON.stringify({ event: "checkout_status", status: error.status, error: error.error }));
+    logError("checkout_status", { status: error.status, error: error.error });
     return null;
   }
 }

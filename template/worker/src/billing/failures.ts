@@ -2,6 +2,7 @@
 
 import { SettingsError } from "../settings";
 import { ApiError, type ErrorCode, type ErrorDetails } from "./errors";
+import { errorName, logError } from "./log";
 import { PolarApiError } from "./polar";
 import { Unreadable } from "./read";
 
@@ -15,24 +16,26 @@ export function failure(error: unknown): Failure {
   if (error instanceof ApiError) return error;
   if (error instanceof PolarApiError) return polarFailure(error);
   if (error instanceof Unreadable) {
-    log("polar_unreadable", { error: error.message });
+    logError("polar_unreadable", { error: error.message });
     return { code: "polar_error", details: {} };
   }
   if (error instanceof SettingsError) {
-    log("settings_error", { message: error.message });
+    logError("settings_error", { message: error.message });
     return { code: "unavailable", details: {} };
   }
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : "unknown";
-  log("internal_error", { error: text });
+  const text = errorName(error);
+  logError("internal_error", { error: text, stack: framesOf(error) });
   return text.includes("D1_") ? { code: "unavailable", details: { retryAfter: 5 } } : { code: "internal", details: {} };
 }
 
 function polarFailure(error: PolarApiError): Failure {
-  log("polar_error", { status: error.status, error: error.error });
+  logError("polar_error", { status: error.status, error: error.error });
   if (error.status !== 429) return { code: "polar_error", details: {} };
   return { code: "unavailable", details: { retryAfter: error.retryAfter ?? 60 } };
 }
 
-function log(event: string, fields: Record<string, unknown>): void {
-  console.error(JSON.stringify({ event, ...fields }));
+/** Where it happened, without the message. */
+function framesOf(error: unknown): string | null {
+  const frames = error instanceof Error ? error.stack?.match(/^ +at .*$/gm) : null;
+  return frames?.map((frame) => frame.trim()).join("\n") ?? null;
 }

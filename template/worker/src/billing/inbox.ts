@@ -3,6 +3,7 @@
  * One event that cannot be applied never holds up another.
  */
 import { projectionOf } from "./events";
+import { errorName, logError, logInfo } from "./log";
 import { PROJECTIONS } from "./projections";
 import type { Projection, Snapshot } from "./projections/projection";
 import { type Reactions, reactionsTo } from "./reactions";
@@ -44,21 +45,8 @@ const MAX_ERROR_LENGTH = 500;
 export async function receive(db: D1Database, delivery: Delivery, now: number, reactions: Reactions): Promise<Receipt> {
   const payload = parse(delivery.body);
   const entry = describe(delivery, payload);
-  let statements: D1PreparedStatement[];
-  let outcome: Outcome;
-  try {
-    const event = readEvent(entry, payload);
-    outcome = event.projected === null ? "ignored" : "processed";
-    statements = apply(db, event, now, reactions);
-  } catch (error) {
-    outcome = "failed";
-    statements = [storeFailed(db, entry, describeError(error), now)];
-  }
-  return {
-    ...(await run(db, statements, outcome, entry, now)),
-    type: entry.type,
-    customerId: entry.customerId,
-  };
+  const outcome = await storeAndApply(db, entry, payload, now, reactions);
+  return { outcome, type: entry.type, customerId: entry.customerId };
 }
 
 /** Tries failed events again whose time has come. Returns how many failed once more. */
@@ -66,26 +54,39 @@ export async function retryFailed(db: D1Database, now: number, reactions: Reacti
   let failures = 0;
   for (const { webhook_id: webhookId, body } of await failedEvents(db, now, MAX_RETRIES_A_RUN)) {
     const { outcome } = await receive(db, { webhookId, body: new Uint8Array(body ?? []) }, now, reactions);
+    logInfo("webhook_retry", { webhook_id: webhookId, outcome });
     if (outcome === "failed") failures += 1;
   }
   return failures;
 }
 
-async function run(
+async function storeAndApply(
   db: D1Database,
-  statements: D1PreparedStatement[],
-  outcome: Outcome,
   entry: InboxEntry,
+  payload: unknown,
   now: number,
-): Promise<{ outcome: Outcome }> {
+  reactions: Reactions,
+): Promise<Outcome> {
   try {
+    const event = readEvent(entry, payload);
+    const statements = apply(db, event, now, reactions);
     const [stored] = await db.batch(statements);
-    return { outcome: stored?.results.length === 0 ? "repeat" : outcome };
+    if (stored?.results.length === 0) return "repeat";
+    return event.projected === null ? "ignored" : "processed";
   } catch (error) {
-    if (outcome === "failed") throw error;
-    const [stored] = await db.batch([storeFailed(db, entry, describeError(error), now)]);
-    return { outcome: stored?.results.length === 0 ? "repeat" : "failed" };
+    return await keepFailed(db, entry, error, now);
   }
+}
+
+/** Keeps what could not be applied, as it came. */
+async function keepFailed(db: D1Database, entry: InboxEntry, error: unknown, now: number): Promise<Outcome> {
+  const text = String(error).slice(0, MAX_ERROR_LENGTH);
+  const [stored] = await db.batch<{ state: string }>([storeFailed(db, entry, text, now)]);
+  const kept = stored?.results[0];
+  if (kept === undefined) return "repeat";
+  const fields = { webhook_id: entry.webhookId, error: errorName(error), dead: kept.state === "dead" };
+  logError("webhook_failed", fields);
+  return "failed";
 }
 
 function apply(db: D1Database, { entry, projected }: ReadEvent, now: number, reactions: Reactions) {
@@ -164,8 +165,4 @@ function readEvent(entry: InboxEntry, payload: unknown): ReadEvent {
     entry,
     projected: { projection, snapshot: projection.read(data, { type, version: entry.version }) },
   };
-}
-
-function describeError(error: unknown): string {
-  return String(error).slice(0, MAX_ERROR_LENGTH);
 }

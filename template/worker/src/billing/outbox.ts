@@ -1,4 +1,5 @@
 /** Running the user's reactions: at least once, one lease at a time, and never in the way of billing. */
+import { errorName, logError } from "./log";
 import type { ReactionContext, ReactionName, Reactions } from "./reactions";
 import { type ClaimedReaction, claim, fail, finish } from "./store/reaction-store";
 import { HOUR_US, MINUTE_US, SECOND_US } from "./time";
@@ -37,8 +38,7 @@ async function runOne(
     return finish(db, claimed, now);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    const fields = { key: claimed.key, attempt: claimed.attempts, error: text };
-    console.error(JSON.stringify({ event: "reaction_failed", ...fields }));
+    logError("reaction_failed", { key: claimed.key, attempt: claimed.attempts, error: errorName(error) });
     return fail(db, claimed, text, claimed.attempts >= MAX_ATTEMPTS ? null : now + delay(claimed.attempts));
   }
 }

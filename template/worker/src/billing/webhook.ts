@@ -3,6 +3,7 @@ import { webhooks } from "@polar-sh/sdk/2026-10";
 import { reactions as ownReactions } from "../reactions";
 import { errorResponse } from "./errors";
 import { type Receipt, receive } from "./inbox";
+import { errorName, logError, logInfo } from "./log";
 import type { Reactions } from "./reactions";
 
 export interface WebhookDeps {
@@ -35,7 +36,7 @@ export async function handleWebhook(request: Request, deps: WebhookDeps): Promis
     const { db, now, reactions = ownReactions } = deps;
     log(webhookId, await receive(db, { webhookId, body }, now, reactions), started);
   } catch (error) {
-    console.error(JSON.stringify({ event: "webhook_not_stored", webhook_id: webhookId, error: String(error) }));
+    logError("webhook_not_stored", { webhook_id: webhookId, error: errorName(error) });
     return errorResponse("unavailable", { retryAfter: RETRY_AFTER_SECONDS });
   }
   return Response.json({ received: true }, { status: 202 });
@@ -81,13 +82,11 @@ function log(
   { outcome, type, customerId }: Omit<Receipt, "outcome"> & { outcome: Receipt["outcome"] | "refused" },
   started: number,
 ): void {
-  const line = {
-    event: "webhook",
+  logInfo("webhook", {
     webhook_id: webhookId,
     type,
     outcome,
     duration_ms: Date.now() - started,
     customer_id: customerId,
-  };
-  console.log(JSON.stringify(line));
+  });
 }

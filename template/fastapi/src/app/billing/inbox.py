@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from app.billing import repository
 from app.billing.events import EVENTS
-from app.billing.log import log_line
+from app.billing.log import error_name, log_line
 from app.billing.projections import Event, mentioned_customer, parse_event
 from app.billing.reactions import Handlers, reactions_to_event
 from app.billing.read import mapping, text
@@ -183,9 +183,9 @@ def _store_failed(db: Database, event: Event, error: Exception, now: int) -> Out
             again_at = None if dead else now + back_off(attempts)
             repository.schedule_event(connection, event.webhook_id, "dead" if dead else "failed", again_at)
     except Exception as second:
-        log_line("webhook_store_failed", level=logging.ERROR, webhook_id=event.webhook_id, error=_describe(second))
+        log_line("webhook_store_failed", level=logging.ERROR, webhook_id=event.webhook_id, error=error_name(second))
         return Outcome.UNAVAILABLE
-    log_line("webhook_failed", level=logging.ERROR, webhook_id=event.webhook_id, error=failure["error"], dead=dead)
+    log_line("webhook_failed", level=logging.ERROR, webhook_id=event.webhook_id, error=error_name(error), dead=dead)
     return Outcome.FAILED
 
 

@@ -6,7 +6,7 @@ import time
 
 from app.billing import repository
 from app.billing.inbox import MAX_ATTEMPTS, back_off
-from app.billing.log import log_line
+from app.billing.log import error_name, log_line
 from app.billing.reactions import Delivery, Handlers, handler_of
 from app.billing.time import MINUTE
 from app.database import Database
@@ -41,7 +41,9 @@ def _run(handlers: Handlers, name: str, payload: str, delivery: Delivery) -> str
     try:
         handler(json.loads(payload), delivery)
     except Exception as error:
-        log_line("reaction_failed", level=logging.ERROR, key=delivery.key, attempt=delivery.attempt, error=str(error))
+        log_line(
+            "reaction_failed", level=logging.ERROR, key=delivery.key, attempt=delivery.attempt, error=error_name(error)
+        )
         return f"{type(error).__name__}: {error}"[:MAX_ERROR_LENGTH].replace("\x00", "")
     return None
 

@@ -3,13 +3,16 @@
 import logging
 import random
 import threading
+import time
 
 from app.billing.background import run_background
 from app.billing.context import Billing
 from app.billing.log import log_line
+from app.billing.monitor import report_stuck
 from app.reactions import reactions
 
 PERIOD_SECONDS = 5.0
+REPORT_SECONDS = 60.0
 
 
 class BackgroundWorker:
@@ -18,6 +21,7 @@ class BackgroundWorker:
     def __init__(self, billing: Billing, period: float = PERIOD_SECONDS) -> None:
         self._billing = billing
         self._period = period
+        self._report_at = 0.0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="billing-background", daemon=True)
 
@@ -41,5 +45,8 @@ class BackgroundWorker:
             run_background(
                 billing.database, billing.polar, reactions, billing.settings.inbox_retention_days, billing.clock()
             )
+            if time.monotonic() >= self._report_at:
+                self._report_at = time.monotonic() + REPORT_SECONDS
+                report_stuck(billing.database)
         except Exception as error:
             log_line("background_failed", level=logging.ERROR, error=type(error).__name__)

@@ -19,7 +19,7 @@ const COLUMNS = `webhook_id, type, state, version, customer_id, body, error, att
   processed_us`;
 
 /** A repeat of a processed or ignored event changes nothing and returns no row. */
-const UNLESS_DONE = "WHERE t.state IN ('failed', 'dead') RETURNING webhook_id";
+const UNLESS_DONE = "WHERE t.state IN ('failed', 'dead') RETURNING state";
 
 /** The event was applied, or is of a type that is stored only. */
 export function storeDone(

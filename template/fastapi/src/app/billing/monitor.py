@@ -1,0 +1,23 @@
+"""What is stuck, told every minute in the log as long as it is: something for an alarm to listen to."""
+
+import logging
+
+from sqlalchemy import func, select
+
+from app.billing.log import log_line
+from app.billing.tables import reactions, webhook_events
+from app.database import Database
+
+
+def report_stuck(db: Database) -> None:
+    """Log how many events failed or are dead, and how many reactions are dead; nothing when all is well."""
+    state = webhook_events.c.state
+    events = select(
+        func.count().filter(state == "failed").label("failed"),
+        func.count().filter(state == "dead").label("dead"),
+        select(func.count()).where(reactions.c.state == "dead").scalar_subquery().label("dead_reactions"),
+    ).where(state.in_(["failed", "dead"]))
+    with db.read() as connection:
+        stuck = connection.execute(events).one()._asdict()
+    if any(stuck.values()):
+        log_line("inbox", level=logging.ERROR, **stuck)
