@@ -17,8 +17,9 @@ const [WEBHOOK_PATH] = WEBHOOK_PATHS;
 const PUBLIC = ["/billing/plans"];
 /** Of no known type: where it were accepted, it would change nothing. */
 const BODY = '{"type":"doctor.probe","timestamp":"2026-01-01T00:00:00Z","data":{}}';
+const PARAMETER = /:\w+(\{[^}]*\})?\??|\*/g;
 const HOUR_SECONDS = 3600;
-const REFUSED = [401, 403];
+const REFUSED = [401, 403, 405];
 
 /** An unsigned event, with and without a slash, must reach the handler, which refuses it. */
 export async function webhookRoute(x: Examination): Promise<Found[]> {
@@ -152,12 +153,12 @@ function errorIn(text: string): unknown {
   }
 }
 
-/** Method and path of all routes below a prefix, as the app itself lists them; guards are listed as ALL. */
+/** Method and path of all routes below a prefix, as the app itself lists them; a guard is for ALL methods of a `*`. */
 function routes(app: Hono<AppEnv>, prefix: string): { method: string; path: string }[] {
   const found = new Set(
     app.routes
-      .filter(({ method, path }) => method !== "ALL" && `${path}/`.startsWith(`${prefix}/`))
-      .map(({ method, path }) => `${method} ${path.replaceAll(/:\w+(\{[^}]*\})?\??|\*/g, "doctor")}`),
+      .filter(({ method, path }) => `${path}/`.startsWith(`${prefix}/`) && !(method === "ALL" && path.endsWith("*")))
+      .map(({ method, path }) => `${method === "ALL" ? "GET" : method} ${path.replaceAll(PARAMETER, "doctor")}`),
   );
   return [...found].sort().map((route) => {
     const [method = "", path = ""] = route.split(" ");
