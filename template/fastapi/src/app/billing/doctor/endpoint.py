@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 import httpx
-from polar.v2026_10 import Polar
 
 from app.billing.doctor.checks import DELIVERY_CAUSES
 from app.billing.doctor.examination import Examination, Found
 from app.billing.doctor.generated import EVENTS
 from app.billing.doctor.skipped import Skipped
+from app.billing.polar import API_VERSION
 from app.billing.read import Json, mapping, text
 
 TIMEOUT_SECONDS = 10.0
@@ -56,8 +56,8 @@ def endpoint_version(x: Examination) -> Iterator[Found]:
     """Compare the version of the deliveries with that of the code."""
     for endpoint in _ours(x):
         version = endpoint.get("api_version")
-        if version != Polar.version:
-            yield Found(_place(endpoint), f"sends {version}; the code is written for {Polar.version}")
+        if version != API_VERSION:
+            yield Found(_place(endpoint), f"sends {version}; the code is written for {API_VERSION}")
 
 
 def endpoint_secret(x: Examination) -> Iterator[Found]:

@@ -18,6 +18,7 @@ from fastapi.routing import iter_route_contexts
 from app.auth.user import User
 from app.billing.choices import PREMIUM_PATH
 from app.billing.doctor.examination import Examination, Found
+from app.billing.require_access import not_found
 from app.main import create_app
 
 WEBHOOK_PATHS = ("/webhooks/polar", "/webhooks/polar/")
@@ -139,11 +140,11 @@ async def _send(app: FastAPI, method: str, path: str, headers: Mapping[str, str]
 
 
 def _routes(app: FastAPI, prefix: str) -> list[tuple[str, str]]:
-    """Return method and path of all routes below a prefix, as the app itself lists them."""
+    """Return method and path of all routes below a prefix, as the app itself lists them; not where nothing is."""
     return sorted(
         (method, re.sub("{[^}]*}", "doctor", route.path or ""))
         for route in iter_route_contexts(app.routes)
-        if f"{route.path}/".startswith(f"{prefix}/")
+        if f"{route.path}/".startswith(f"{prefix}/") and route.endpoint is not not_found
         for method in route.methods or ()
     )
 

@@ -1,6 +1,5 @@
 """How billing stands: what is sold, where, and what the tables count."""
 
-from polar.v2026_10 import Polar
 from sqlalchemy import Connection, text
 
 from app.billing.catalog import catalog
@@ -9,6 +8,7 @@ from app.billing.doctor.examination import Examination
 from app.billing.doctor.products import shown_prices
 from app.billing.doctor.skipped import Skipped
 from app.billing.doctor.token import removal_month
+from app.billing.polar import API_VERSION
 from app.billing.time import to_iso
 
 GROUPED = "SELECT {0} AS name, COUNT(*) AS number FROM {1} GROUP BY {0} ORDER BY {0}"
@@ -31,7 +31,7 @@ def products_found() -> list[dict[str, object]]:
 
 def status_of(x: Examination) -> dict[str, object]:
     """Return what is configured and what the tables count, as far as either can be read."""
-    version = {"version": Polar.version, "removed": f"{removal_month(Polar.version):%Y-%m}"}
+    version = {"version": API_VERSION, "removed": f"{removal_month(API_VERSION):%Y-%m}"}
     status: dict[str, object] = {"api": version, "settings": None, "tables": None}
     try:
         settings = x.billing.settings

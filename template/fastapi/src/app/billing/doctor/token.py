@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from polar.v2026_10 import Polar
-
 from app.billing.doctor.checks import SCOPES_DANGEROUS, SCOPES_NEEDED
 from app.billing.doctor.examination import Examination, Found
 from app.billing.doctor.skipped import Skipped
+from app.billing.polar import API_VERSION
 
 MAX_CLOCK_SKEW_SECONDS = 60
 MONTHS_ALIVE = 9
@@ -48,14 +47,14 @@ def token_scope_extra(x: Examination) -> Iterator[Found]:
 def api_version_removed(x: Examination) -> Iterator[Found]:
     """Report an API version that Polar does not have any more."""
     if x.polar.first.is_version_removed:
-        yield Found(f"API version {Polar.version}", "Polar answers 404 to everything")
+        yield Found(f"API version {API_VERSION}", "Polar answers 404 to everything")
 
 
 def api_version_ending(_x: Examination) -> Iterator[Found]:
     """Report an API version near its end: each is removed with the third release after it, nine months later."""
-    removal = removal_month(Polar.version)
+    removal = removal_month(API_VERSION)
     if (removal - datetime.now(UTC)).days < DAYS_OF_WARNING:
-        yield Found(f"API version {Polar.version}", f"is removed with the release of {removal:%Y-%m}")
+        yield Found(f"API version {API_VERSION}", f"is removed with the release of {removal:%Y-%m}")
 
 
 def removal_month(version: str) -> datetime:
