@@ -74,7 +74,7 @@ ANY_SIGNATURE = Mutation(
 )
 TOKENS_BELIEVED = Mutation(
     "tokens are read and not verified",
-    (Edit("src/auth/jwt.ts", "import { decodeJwt, ", "import { "),
+    (Edit("src/auth/jwt.ts", "import { decodeJwt, createRemoteJWKSet", "import { createRemoteJWKSet"),
      Edit("src/auth/jwt.ts", "  try {\n    if (token.includes('.')) return userFromClaims(decodeJwt(token));\n"
           "    const { payload }", "  try {\n    const { payload }")),
     (Edit("src/app/auth/jwt.py", 'options={"verify_signature": False, "require"', 'options={"require"'),),

@@ -30,9 +30,10 @@ async function reportOn(options: StoreOptions): Promise<Report> {
 }
 
 async function examineAll(x: Examination): Promise<Report> {
+  const status = await statusOf(x); // before a probe that is wrongly accepted leaves a row
   const results: Result[] = [];
   for (const id of progress(CHECK_IDS, "Checking", CHECK_IDS.length)) results.push(await examine(x, id));
-  return makeReport(productsFound(), await statusOf(x), results);
+  return makeReport(productsFound(), status, results);
 }
 
 function coloured(line: string): string {

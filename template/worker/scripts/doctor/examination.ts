@@ -3,9 +3,9 @@ import type { Hono } from "hono";
 import { createApp, servicesOf } from "../../src/app.ts";
 import type { User } from "../../src/auth/user.ts";
 import { CATALOG } from "../../src/billing/catalog.ts";
-import { checkHealth } from "../../src/billing/health.ts";
 import type { AppEnv } from "../../src/context.ts";
 import { type Bindings, isLoopback, readSettings, type Settings, SettingsError } from "../../src/settings.ts";
+import { isCurrent } from "./migrations.ts";
 import { PolarSide } from "./polar-side.ts";
 import { Skipped } from "./skipped.ts";
 
@@ -45,6 +45,7 @@ export class Examination {
 
   /** The app; with a user, one in which everybody is signed in as that user. */
   app(user?: User): Hono<AppEnv> {
+    this.requireFit();
     if (user === undefined) return createApp();
     return createApp({
       catalog: CATALOG,
@@ -55,10 +56,11 @@ export class Examination {
   /** A database that answers, with all tables. */
   async database(): Promise<D1Database> {
     this.requireFit();
-    await checkHealth(this.env.DB).catch(() => {
+    const { DB } = this.env;
+    if (!(await isCurrent(DB).catch(() => false))) {
       throw new Skipped("The database does not answer or misses migrations.");
-    });
-    return this.env.DB;
+    }
+    return DB;
   }
 
   /** Polar's API. */

@@ -1,9 +1,8 @@
 /** The database: whether it answers, and has the tables that the migrations make. */
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { PROJECT } from "../environment.ts";
 import type { Examination, Found } from "./examination.ts";
+import { isCurrent, migrationFiles } from "./migrations.ts";
 import { Skipped } from "./skipped.ts";
 
 interface Table {
@@ -14,7 +13,6 @@ interface Table {
 
 type Query = <Row>(sql: string) => Promise<Row[]>;
 
-const MIGRATIONS = join(PROJECT, "migrations");
 const TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'billing\\_%' ESCAPE '\\'";
 
 /** Asks for nothing but an answer. */
@@ -30,13 +28,11 @@ export async function storeUnreachable(x: Examination): Promise<Found[]> {
 
 /** Migrations of the project that were not applied. */
 export async function migrationsMissing(x: Examination): Promise<Found[]> {
-  if ((await storeUnreachable(x)).length > 0) throw new Skipped("The database does not answer.");
-  const applied = await x.env.DB.prepare("SELECT name FROM d1_migrations")
-    .all<{ name: string }>()
-    .catch(() => ({ results: [] }));
-  const names = new Set(applied.results.map(({ name }) => name));
-  if (migrations().every((name) => names.has(name))) return [];
-  return [{ place: "database", what: "not all migrations are applied" }];
+  x.requireFit();
+  const current = await isCurrent(x.env.DB).catch(() => {
+    throw new Skipped("The database does not answer.");
+  });
+  return current ? [] : [{ place: "database", what: "not all migrations are applied" }];
 }
 
 /** Tables, columns and indexes that differ from those that the migrations make. */
@@ -82,12 +78,6 @@ async function indexesOf(query: Query, table: string): Promise<Set<string>> {
 /** What the migrations make, in memory. */
 function emptyDatabase(): Query {
   const database = new DatabaseSync(":memory:");
-  for (const name of migrations()) database.exec(readFileSync(join(MIGRATIONS, name), "utf8"));
+  for (const file of migrationFiles()) database.exec(readFileSync(file, "utf8"));
   return async <Row>(sql: string) => database.prepare(sql).all() as Row[];
-}
-
-function migrations(): string[] {
-  return readdirSync(MIGRATIONS)
-    .filter((name) => name.endsWith(".sql"))
-    .sort();
 }
