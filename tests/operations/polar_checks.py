@@ -40,7 +40,7 @@ class PolarChecks(PolarOperations):
     def handler(self) -> type[BaseHTTPRequestHandler]:
         polar, handler = self, super().handler()
 
-        class Dated(handler):  # type: ignore[misc, valid-type]
+        class Dated(handler):
             def date_time_string(self, timestamp: float | None = None) -> str:
                 return formatdate(polar.now().timestamp() + polar.seconds_ahead, usegmt=True)
 

@@ -123,8 +123,8 @@ EVENT_UNREADABLE = Mutation(
 )
 BEFORE_THE_GUARD = Mutation(
     "a premium route stands before the guard",
-    (Edit(_APP, "  app.get(`${PREMIUM_PATH}/reports`, (c) => c.json({}));\n  app.use(`${PREMIUM_PATH}/*`, requireAccess)",
-          "  app.use(`${PREMIUM_PATH}/*`, requireAccess)"),),
+    (Edit(_APP, "  app.get(`${PREMIUM_PATH}/reports`, (c) => c.json({}));\n  app.use(`${PREMIUM_PATH}/*`",
+          "  app.use(`${PREMIUM_PATH}/*`"),),
     (Edit(_MAIN, '    app.get(f"{PREMIUM_PATH}/reports")(lambda: {})\n    app.include_router(routes.router)\n',
           "    app.include_router(routes.router)\n"),),
     {"premium_unprotected": ("GET /api/premium/reports",) * 2},

@@ -39,9 +39,7 @@ def test_a_token_and_secrets_of_the_wrong_kind(patient: Patient) -> None:
 def test_the_catalogue_of_another_server(patient: Patient) -> None:
     provider = {"AUTH_JWKS_URL": "https://id.invalid/keys", "AUTH_ISSUER": "me", "AUTH_AUDIENCE": "billing"}
     report = patient.examined(code=1, POLAR_SERVER="production", AUTH_JWT_SECRET="", **provider)
-    assert report.found == {
-        "server_mismatch": [("POLAR_SERVER", "is production; the catalogue was read from sandbox")]
-    }
+    assert report.found == {"server_mismatch": [("POLAR_SERVER", "is production; the catalogue was read from sandbox")]}
 
 
 def test_secrets_that_git_knows_and_others_can_read(patient: Patient) -> None:

@@ -45,7 +45,7 @@ def test_what_stands_in_the_tables(patient: Patient) -> None:
             f"VALUES ('wh_{state}', 'order.paid', '{state}', 'data: not an object', 1, {next_us})"
         )
     for customer, external in (("linked", "'user_1'"), ("unlinked", "NULL"), ("bystander", "NULL")):
-        patient.sql(f"INSERT INTO billing_customers (id, external_id, reconcile_us) VALUES ('{customer}', {external}, NULL)")
+        patient.sql(f"INSERT INTO billing_customers (id, external_id) VALUES ('{customer}', {external})")
     patient.sql("UPDATE billing_customers SET reconcile_us = 1 WHERE id = 'linked'")
     for name, customer, user, status in (
         ("s_live", "linked", "'user_2'", "active"),
