@@ -1,6 +1,7 @@
-"""Named profiles: sets of answers whose generated projects are type-checked, linted and tested for real.
+"""Named profiles: sets of answers to work on by hand (`tests/watch.py`), and to follow through updates and benches.
 
-A profile with a catalogue asks the stand-in Polar server for it; one without uses the demo catalogue.
+That every combination of answers is sound is the matter of `tests/variants`. A profile with a catalogue asks the
+stand-in Polar server for it; one without uses the demo catalogue.
 """
 
 from __future__ import annotations
@@ -76,3 +77,5 @@ FASTAPI_PROFILES = (
         {"database": "sqlite", "polar_server": "production", "auth": "custom", "past_due_grace_days": 21},
     ),
 )
+
+PROFILES = (*WORKER_PROFILES, *FASTAPI_PROFILES)

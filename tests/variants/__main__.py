@@ -9,7 +9,6 @@ import argparse
 import os
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 from tests.support.node import CACHE
@@ -26,8 +25,8 @@ def main() -> int:
     parser.add_argument("--pairwise", action="store_true", help="the subset that `uv run pytest` takes")
     parser.add_argument("--list", action="store_true", help="name the variants and stop")
     asked = parser.parse_args()
-    with polar_servers() as polar_with, tempfile.TemporaryDirectory() as folder:
-        template = template_copy(Path(folder, "template"))
+    with polar_servers() as polar_with, tempfile.TemporaryDirectory() as copy:
+        template = template_copy(Path(copy, "template"))
         every = variants(legal(template, polar_with))
         some = pairwise(every) if asked.pairwise else every
         wanted = [each for each in some if not asked.numbers or each.number in asked.numbers]
@@ -35,25 +34,22 @@ def main() -> int:
             print(*wanted, sep="\n")
             return 0
         shutil.rmtree(CACHE / "variants", ignore_errors=True)
-        began = time.monotonic()
+        watch = tiers.Watch()
         done = tiers.render(template, wanted, CACHE / "variants", polar_with, print)
-        _took("a", began, len(wanted))
+        print(watch.told("a", len(wanted)))
         faults = done.faults
-        for tier in "bc":
-            if tier in asked.tiers:
-                began = time.monotonic()
-                of = tiers.different(done, wanted) if tier == "c" else wanted
-                more = tiers.check(done, of, f"variants-{os.getpid()}", CACHE / "mypy", tier, print)
-                _took(tier, began, len(wanted))
-                faults = tiers.together(faults, more)
+        folder = f"variants-{os.getpid()}"
+        if "b" in asked.tiers:
+            watch = tiers.Watch()
+            faults = tiers.together(faults, tiers.types_and_lint(done, wanted, folder, CACHE / "mypy", print))
+            print(watch.told("b", len(wanted)))
+        if "c" in asked.tiers:
+            watch = tiers.Watch()
+            faults = tiers.together(faults, tiers.tests(done, wanted, folder, print))
+            print(watch.told("c", len(wanted)))
     print(tiers.report(wanted, faults) or "nothing is wrong")
     print(f"the projects are in {CACHE / 'variants'}")
     return 1 if faults else 0
-
-
-def _took(tier: str, began: float, count: int) -> None:
-    seconds = time.monotonic() - began
-    print(f"tier {tier}: {seconds:.1f} s, {seconds / count:.2f} s a variant of {count}")
 
 
 if __name__ == "__main__":

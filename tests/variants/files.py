@@ -18,6 +18,8 @@ from pathlib import Path, PurePosixPath
 import yaml
 from jinja2 import Environment
 
+from tests.variants.dependencies import imports, module, words
+
 _COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _TRAILING = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
 _LEFT_OVER = re.compile(r"(?<!\$)\{\{|\{%|%\}|\{#|#\}")
@@ -25,7 +27,6 @@ _LEFT_OVER = re.compile(r"(?<!\$)\{\{|\{%|%\}|\{#|#\}")
 _BY_TOOLS = re.compile(
     r"vitest\.config\.ts|.*\.d\.ts|.*\.test\.ts|test_\w+\.py|conftest\.py|__init__\.py|migrations/.*\.py"
 )
-_IMPORT = re.compile(r"""(?:from|import)\s*\(?\s*["'](\.[^"'?]+)(?:\?raw)?["']""")
 _NAME = re.compile(r"\b(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[a-z][a-z0-9]*(?:_[a-z0-9]+)+)\b")
 _SETTINGS = ("wrangler.jsonc", ".dev.vars.example", ".env.example", "compose.yaml")
 _OFFERED = re.compile(r'^(?:# )?([A-Z]+(?:_[A-Z]+)+)=|^ +"([A-Z]+(?:_[A-Z]+)+)": "', re.MULTILINE)
@@ -117,14 +118,14 @@ def generated(template: Path) -> list[str]:
 def unused_files(project: Project) -> Iterator[str]:
     """Code that no entry point reaches. Entry points are what tools find by name, and what configuration names."""
     code = project.code()
-    named = set[str]().union(*(_words(text) for name, text in project.files.items() if _configures(name)))
-    entries = [name for name in code if _BY_TOOLS.fullmatch(_tail(name)) or {name, _module(name)} & named]
+    named = set[str]().union(*(words(text) for name, text in project.files.items() if _configures(name)))
+    entries = [name for name in code if _BY_TOOLS.fullmatch(_tail(name)) or {name, module(name)} & named]
     reached, todo = set[str](), entries
     while todo:
         name = todo.pop()
         if name not in reached:
             reached.add(name)
-            todo += [other for other in _imports(name, code[name]) if other in code]
+            todo += [other for other in imports(name, code[name]) if other in code]
     for name in sorted(set(code) - reached):
         yield f"{name}: nothing uses it"
 
@@ -138,55 +139,6 @@ def _configures(name: str) -> bool:
     """Whether a file may name code that a tool is to run: what is no code itself, and a tool's own."""
     plain = not name.endswith((".ts", ".py", ".md", ".sql", ".txt")) and name != ".copier-answers.yml"
     return plain or ".config." in name
-
-
-def _module(name: str) -> str:
-    return name.removeprefix("src/").removesuffix(".py").replace("/", ".")
-
-
-@cache
-def _words(text: str) -> set[str]:
-    """Every path and every module that a text may name."""
-    return {word.removeprefix("./").rstrip(".") for word in re.findall(r"[\w./-]+", text)}
-
-
-@cache
-def _imports(name: str, text: str) -> list[str]:
-    """The project's own files that this one may import."""
-    return list(_of_typescript(name, text) if name.endswith(".ts") else _of_python(name, text))
-
-
-def _of_typescript(name: str, text: str) -> Iterator[str]:
-    for target in _IMPORT.findall(text):
-        path = _normal(PurePosixPath(name).parent / target)
-        yield from (path, f"{path}.ts", f"{path}/index.ts")
-
-
-def _normal(path: PurePosixPath) -> str:
-    parts: list[str] = []
-    for part in path.parts:
-        if part == "..":
-            parts.pop()
-        elif part != ".":
-            parts.append(part)
-    return "/".join(parts)
-
-
-def _of_python(name: str, text: str) -> Iterator[str]:
-    package = PurePosixPath(name).parent.parts
-    for node in ast.walk(ast.parse(text)):
-        match node:
-            case ast.Import(names=names):
-                modules = [each.name for each in names]
-            case ast.ImportFrom(module=module, names=names, level=level):
-                base = list(package[: len(package) - level + 1]) if level else []
-                stem = ".".join([*base, *([module] if module else [])])
-                modules = [stem, *(f"{stem}.{each.name}" for each in names)]
-            case _:
-                continue
-        for module in modules:
-            path = module.replace(".", "/")
-            yield from (f"{path}.py", f"src/{path}.py")
 
 
 def unused_names(project: Project) -> Iterator[str]:

@@ -13,10 +13,12 @@ import copier
 import pytest
 from copier.errors import UserMessageError
 
+from tests.support.api_version import API_VERSIONS
 from tests.support.render import polar_at
 from tests.variants import rendering, tiers
 from tests.variants.combinations import CATALOGUE, NONE, Variant, legal, pairs, pairwise, polar_servers, variants
-from tests.variants.files import Project
+from tests.variants.dependencies import own_tests
+from tests.variants.files import Project, generated
 from tests.variants.questions import Combination, Questionnaire
 from tests.variants.switches import switches
 
@@ -136,21 +138,24 @@ def _differences(one: Path, other: Path) -> list[str]:
     return sorted(map(str, differ))
 
 
-def test_literals_make_no_other_skeleton(
-    template: Path, every: list[Variant], polar_of: Callable[[Variant], str | None], tmp_path: Path
-) -> None:
-    def skeleton(name: str, **changed: Any) -> str:
-        variant = next(each for each in every if each.answers["polar_server"] == "sandbox" and each.catalogue == "shop")
-        answers = {"runtime": variant.runtime, "database": variant.answers["database"], "polar_server": "sandbox"}
-        project = rendering.render(template, tmp_path / name, {**answers, **changed}, polar_of(variant))
-        return tiers.skeleton(project, template)
+@pytest.mark.parametrize("runtime", ["worker", "fastapi"])
+def test_only_what_a_test_reads_makes_it_run_again(runtime: str, template: Path, tmp_path: Path) -> None:
+    def tests(name: str, **changed: Any) -> dict[str, str]:
+        project = rendering.render(template, tmp_path / name, {"runtime": runtime, **changed}, None)
+        files = Project(project, template)
+        return own_tests(files.files, generated(files.template), [str(changed.get("products"))])
 
-    plain = skeleton("plain")
+    def differ(changed: dict[str, str]) -> set[str]:
+        return {Path(name).stem.removeprefix("test_") for name in plain if plain[name] != changed.get(name)}
+
+    plain = tests("plain")
+    assert len(plain) > 10
     literals = {"project_name": "Ünïcode", "past_due_grace_days": 0, "proration": "reset", "premium_path": "/p"}
-    assert skeleton("literals", **literals) == plain
-    assert skeleton("server", polar_server="production") == plain
-    assert skeleton("auth", auth="custom") != plain
-    assert skeleton("sells", products=["lifetime"], sells=["one_time"]) != plain
+    assert differ(tests("literals", **literals)) == set()
+    everything = differ(tests("other", polar_api_version=API_VERSIONS[1]))
+    assert everything >= {"webhook.test", "checkout.test"} or everything >= {"webhook_route", "checkout"}
+    assert differ(tests("auth", auth="custom"))
+    assert differ(tests("sold", products=["lifetime"], sells=["one_time"])) >= everything
 
 
 PLANTED = {

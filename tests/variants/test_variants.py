@@ -19,8 +19,6 @@ from tests.variants.checks import Faults, Say, Workers
 from tests.variants.combinations import Variant, legal, pairwise, polar_servers, variants
 from tests.variants.tiers import Rendered
 
-SECONDS = {"a": 0.25, "bc": 3.0}  # a variant, on two idle cores: measured and printed, not enforced on a busy machine
-
 
 @dataclass
 class Every:
@@ -53,16 +51,13 @@ def every(
         began = time.monotonic()
         found = variants(legal(template, polar_with))
         say(f"{len(found)} variants found in {time.monotonic() - began:.1f} s")
-        began = time.monotonic()
+        watch = tiers.Watch()
         done = tiers.render(template, found, tmp_path_factory.mktemp("variants"), polar_with, say)
-        _took(say, "a", began, len(found))
-        some = found if request.config.getoption("--all-variants") else pairwise(found)
+        say(watch.told("a", len(found)))
+        some = pairwise(found)
+        if request.config.getoption("--all-variants"):  # the rest behind those that have every pair
+            some += [variant for variant in found if variant not in some]
         yield Every(done, found, some)
-
-
-def _took(say: Say, tier: str, began: float, count: int) -> None:
-    seconds = time.monotonic() - began
-    say(f"tier {tier}: {seconds:.1f} s, {seconds / count:.2f} s a variant of {count}; the goal is {SECONDS[tier]} s")
 
 
 def _nothing_wrong(every: Every, faults: Faults) -> None:
@@ -76,14 +71,12 @@ def test_all_render_and_their_files_are_in_order(every: Every) -> None:
 
 
 def test_types_lint_and_own_tests(every: Every, say: Say, tmp_path_factory: pytest.TempPathFactory) -> None:
-    began = time.monotonic()
+    watch = tiers.Watch()
     caches = tmp_path_factory.mktemp("mypy")
     folder = f"variants-{tmp_path_factory.getbasetemp().name}"
-    faults = tiers.check(every.rendered, every.some, folder, caches, "b", say)
-    tested = tiers.different(every.rendered, every.some)
-    say(f"own tests of {len(tested)} projects, which {len(every.some)} variants have but for literals")
-    faults = tiers.together(faults, tiers.check(every.rendered, tested, folder, caches, "c", say))
-    _took(say, "bc", began, len(every.some))
+    faults = tiers.types_and_lint(every.rendered, every.some, folder, caches, say)
+    faults = tiers.together(faults, tiers.tests(every.rendered, every.some, folder, say))
+    say(watch.told("b and c", len(every.some)))
     _nothing_wrong(every, faults)
 
 

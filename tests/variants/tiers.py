@@ -5,21 +5,43 @@ Tier a: it renders, and its files are as they should be. Tier b: types and lint.
 
 from __future__ import annotations
 
-import hashlib
-import re
+import resource
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.variants import rendering
-from tests.variants.checks import FastApis, Faults, Say, Workers, together
+from tests.variants.checks import CORES, FastApis, Faults, Say, Workers, together
 from tests.variants.combinations import NONE, Variant
+from tests.variants.dependencies import own_tests
 from tests.variants.files import Project, generated
 
-# What no type checker and no test reads.
-_PROSE = re.compile(r".*\.md|\.mcp\.json|\.copier-answers\.yml|worker-configuration\.d\.ts")
-_LITERAL = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|\b\d[\d_.]*\b|=\S+$|https?://\S+', re.MULTILINE)
+GOALS = {"a": 0.25, "b and c": 3.0}  # seconds a variant, amortised, on two idle cores
+
+
+class Watch:
+    """How long a tier took. The processor's time is told too: it is what counts where others use the machine."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.used = self._used()
+
+    def told(self, tier: str, count: int) -> str:
+        """In seconds, and for each of so many variants."""
+        seconds, used = time.monotonic() - self.began, self._used() - self.used
+        goal = f"; the goal is {GOALS[tier]} s" if tier in GOALS else ""
+        return (
+            f"tier {tier}: {seconds:.1f} s, {seconds / count:.2f} s a variant of {count}{goal} "
+            f"({used:.1f} s of processor time, on {CORES} cores {used / count / CORES:.2f} s a variant)"
+        )
+
+    def _used(self) -> float:
+        return sum(
+            usage.ru_utime + usage.ru_stime
+            for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        )
 
 
 @dataclass
@@ -30,11 +52,22 @@ class Rendered:
     variants: list[Variant]
     folder: Path
     faults: Faults = field(default_factory=dict)
-    skeletons: dict[int, str] = field(default_factory=dict)
+    tests: dict[int, dict[str, str]] = field(default_factory=dict)  # by the variant's number and the file: its key
 
     def project(self, variant: Variant) -> Path:
         """Where it is."""
         return self.folder / f"{variant.number:03}"
+
+    def different(self, variants: Sequence[Variant]) -> dict[str, list[str]]:
+        """The test files that run in each project: those that none before it has run but for literals."""
+        seen = set[str]()
+        wanted: dict[str, list[str]] = {}
+        for variant in variants:
+            keys = self.tests.get(variant.number, {})
+            if new := [file for file, key in keys.items() if key not in seen]:
+                wanted[f"{variant.number:03}"] = new
+            seen |= set(keys.values())
+        return wanted
 
     def of(self, runtime: str, variants: Sequence[Variant]) -> dict[str, Path]:
         """The projects of a runtime, by their number, of those that rendered."""
@@ -54,8 +87,9 @@ def render(
         url = None if variant.catalogue == NONE else polar_with(variant.catalogue)
         try:
             project = rendering.render(template, done.project(variant), variant.answers, url)
-            wrong = list(Project(project, template).faults())
-            done.skeletons[variant.number] = skeleton(project, template)
+            files = Project(project, template)
+            wrong = list(files.faults())
+            done.tests[variant.number] = own_tests(files.files, generated(files.template), _chosen(variant))
         except Exception as error:  # any error is a fault of this variant, and the others go on
             wrong = [f"does not render: {type(error).__name__}: {error}"]
         if wrong:
@@ -65,48 +99,35 @@ def render(
     return done
 
 
-def check(done: Rendered, variants: Sequence[Variant], folder: str, caches: Path, tiers: str, say: Say) -> Faults:
-    """Tiers b and c, of these."""
+def _chosen(variant: Variant) -> list[str]:
+    """What is sold: the labels of what was chosen of several, as far as it switches anything."""
+    return [variant.labels[name] for name in variant.switching if isinstance(variant.answers[name], list)]
+
+
+def types_and_lint(done: Rendered, variants: Sequence[Variant], folder: str, caches: Path, say: Say) -> Faults:
+    """Tier b, of these."""
     faults: list[Faults] = []
     if workers := done.of("worker", variants):
         with Workers(folder, workers, done.template) as checked:
-            faults += [checked.types_and_lint(say), checked.bundles(say)] if "b" in tiers else []
-            faults += [checked.own_tests(say)] if "c" in tiers else []
+            faults += [checked.types_and_lint(say), checked.bundles(say)]
     if apps := done.of("fastapi", variants):
-        checker = FastApis(apps, caches, done.template)
-        faults += [checker.types_and_lint(say)] if "b" in tiers else []
-        faults += [checker.own_tests(say)] if "c" in tiers else []
+        faults.append(FastApis(apps, done.template).types_and_lint(caches, say))
     return together(*faults)
 
 
-def different(done: Rendered, variants: Sequence[Variant]) -> list[Variant]:
-    """The first of all that are the same but for literals: nothing else could come of the others' tests."""
-    first: dict[str, Variant] = {}
-    for variant in variants:
-        first.setdefault(done.skeletons.get(variant.number, str(variant.number)), variant)
-    return list(first.values())
-
-
-def skeleton(project: Path, template: Path) -> str:
-    """A hash of a project without its literals.
-
-    Files without Jinja count as they are. A generated file counts by the kinds of lines it has: a catalogue of ten
-    products has no line that one of two such products has not.
-    """
-    runtime = template / "template" / ("worker" if (project / "package.json").exists() else "fastapi")
-    rendered = set(generated(runtime))
-    digest = hashlib.sha256()
-    for path in sorted(project.rglob("*")):
-        name = path.relative_to(project).as_posix()
-        if path.is_file() and not _PROSE.fullmatch(path.name):
-            text = path.read_text()
-            digest.update(f"{name}\0{_kinds_of_lines(text) if name in rendered else text}\0".encode())
-    return digest.hexdigest()
-
-
-def _kinds_of_lines(text: str) -> str:
-    lines = _LITERAL.sub("…", text).splitlines()
-    return "\n".join(sorted({line for line in lines if not line.lstrip().startswith(("//", "#"))}))
+def tests(done: Rendered, variants: Sequence[Variant], folder: str, say: Say) -> Faults:
+    """Tier c, of these."""
+    wanted = done.different(variants)
+    all_files = sum(len(done.tests.get(variant.number, {})) for variant in variants)
+    some = [variant for variant in variants if f"{variant.number:03}" in wanted]
+    say(f"own tests: {sum(map(len, wanted.values()))} files of {len(some)} projects, for the {all_files} of all")
+    faults: list[Faults] = []
+    if workers := done.of("worker", some):
+        with Workers(folder, workers, done.template) as checked:
+            faults.append(checked.own_tests(wanted, say))
+    if apps := done.of("fastapi", some):
+        faults.append(FastApis(apps, done.template).own_tests(wanted, say))
+    return together(*faults)
 
 
 def report(variants: Sequence[Variant], faults: Faults) -> str:
