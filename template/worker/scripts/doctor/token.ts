@@ -1,5 +1,5 @@
 /** The access token, the API version and the clock, by what Polar answers. */
-import { API_VERSION } from "../../src/billing/catalog.ts";
+import { API_VERSION } from "../../src/billing/polar-sdk.ts";
 import { SCOPES_DANGEROUS, SCOPES_NEEDED, type ScopeProbe } from "./checks.ts";
 import type { Examination, Found } from "./examination.ts";
 import { Skipped } from "./skipped.ts";

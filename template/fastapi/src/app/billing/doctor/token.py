@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from app.billing.doctor.checks import SCOPES_DANGEROUS, SCOPES_NEEDED
 from app.billing.doctor.examination import Examination, Found
 from app.billing.doctor.skipped import Skipped
-from app.billing.polar import API_VERSION
+from app.billing.polar_sdk import API_VERSION
 
 MAX_CLOCK_SKEW_SECONDS = 60
 MONTHS_ALIVE = 9
