@@ -173,8 +173,8 @@ OTHER_ORGANIZATION = Mutation(
 )
 OLD_VERSION = Mutation(
     "the code speaks an older version",
-    (Edit(_CATALOG_TS, 'API_VERSION = "2026-04"', 'API_VERSION = "2026-10"'),),
-    (Edit("src/app/billing/polar.py", "from polar.v2026_04 import", "from polar.v2026_10 import"),),
+    (Edit("src/billing/polar-sdk.ts", 'API_VERSION = "2026-04"', 'API_VERSION = "2026-10"'),),
+    (Edit("src/app/billing/polar_sdk.py", 'API_VERSION = "2026-04"', 'API_VERSION = "2026-10"'),),
     {"api_version_ending": ("API version 2026-04",), "endpoint_version": ("endpoint endpoint-1",)},
 )
 NOT_MIGRATED = Mutation(
