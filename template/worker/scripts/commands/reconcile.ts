@@ -51,9 +51,9 @@ const PERSONAL = ["email", "name"];
 
 export const reconcile = storeCommand(
   "reconcile",
-  `Compare customers with Polar, and correct what differs.
+  `Correct what differs from Polar.
 
-All of them: those known here, and those that only Polar knows. It takes four calls or more a customer, no faster than Polar allows, and tells where to go on when it is stopped. None of your reactions run. Ends with 1 where a customer could not be compared.`,
+For all customers: those known here, and those that only Polar knows. It takes four calls or more a customer, no faster than Polar allows, and tells where to go on when it is stopped. None of your reactions run. Ends with 1 where a customer could not be compared.`,
   "reconcile --dry-run --user user_1",
 )
   .option("--user <user>", "Only this user.")

@@ -71,16 +71,16 @@ def receive(
 
 
 def store_and_apply(
-    db: Database, webhook_id: str, body: bytes, now: int, reactions: Handlers = own_reactions, *, again: bool = False
+    db: Database, webhook_id: str, body: bytes, now: int, reactions: Handlers = own_reactions
 ) -> Outcome:
-    """Store a verified event and apply it. With `again` one that was applied or ignored before is applied once more."""
-    return _store_and_apply(db, webhook_id, body, None, now, reactions, again=again)
+    """Store a verified event and apply it."""
+    return _store_and_apply(db, webhook_id, body, None, now, reactions)
 
 
 def apply_event(
     connection: Connection, event: Event, now: int, reactions: Handlers = own_reactions, *, again: bool = False
 ) -> Outcome:
-    """Apply an event within a transaction; a repeat changes nothing."""
+    """Apply an event within a transaction; a repeat changes nothing, unless it is to be applied `again`."""
     outcome = Outcome.PROCESSED if event.projection else Outcome.IGNORED
     applied = repository.apply_event(connection, event, outcome.value, now, again=again)
     if applied is None:
@@ -153,14 +153,12 @@ def _store_and_apply(
     payload: dict[str, Any] | None,
     now: int,
     reactions: Handlers,
-    *,
-    again: bool = False,
 ) -> Outcome:
     event: Event | None = None
     try:
         event = parse_event(webhook_id, body, json.loads(body) if payload is None else payload)
         with db.write() as connection:
-            return apply_event(connection, event, now, reactions, again=again)
+            return apply_event(connection, event, now, reactions)
     except Exception as error:
         return _store_failed(db, event or _unread(webhook_id, body), error, now)
 

@@ -27,9 +27,9 @@ def reconcile(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what differs, and write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare customers with Polar, and correct what differs.
+    """Correct what differs from Polar.
 
-    All of them: those known here, and those that only Polar knows. It takes four calls or more a customer, no faster
+    For all customers: those known here, and those that only Polar knows. It takes four calls or more a customer, no faster
     than Polar allows, and tells where to go on when it is stopped. None of your reactions run. Ends with 1 where a
     customer could not be compared.
 
