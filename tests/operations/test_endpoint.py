@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.operations.cloudflare import Cloudflare
 from tests.operations.side import WEBHOOK_SECRET, Pair, Ran
 from tests.polar_server import API_VERSION, Answer, rate_limited
 from tests.support.polar_runtime import refused
@@ -145,6 +146,37 @@ def test_a_first_secret_is_added_at_the_end_of_the_file(pair: Pair, files: dict[
         (endpoint,) = side.polar.endpoints.values()
         lines = files[side.variant.runtime].read_text(encoding="utf-8").splitlines()
         assert lines == ["POLAR_SERVER=sandbox", "#POLAR_WEBHOOK_SECRET=", f"POLAR_WEBHOOK_SECRET={endpoint['secret']}"]
+
+
+def test_the_secret_goes_to_the_deployed_worker_by_standard_input_only(pair: Pair) -> None:
+    secret, old = "whsec_new_new_new_new_new_new_new", "whsec_old_old_old_old_old_old_old"
+    pair.worker.polar.add_endpoint(ADDRESS, EVENTS, secret=secret)
+    sync = (*SYNC, "--secret", "wrangler", "--json")
+    with Cloudflare() as cloudflare:
+        settings = {**cloudflare.environment, "APP_URL": APP, "POLAR_WEBHOOK_SECRET": old}
+        ran = pair.worker.run(*sync, stored=False, **settings)
+    assert (ran.code, ran.json["secret"]) == (0, "saved"), ran.err
+    ((path, body),) = cloudflare.puts
+    assert path.endswith("/secrets")
+    told = {"name": "POLAR_WEBHOOK_SECRET", "text": f"{secret},{old}", "type": "secret_text"}
+    assert json.loads(body) == told
+    assert "secret" in cloudflare.arguments, "the arguments of no process were seen"
+    assert not [one for one in (secret, old, TOKEN) if one in cloudflare.arguments + ran.out + ran.err]
+    with Cloudflare(status=403) as cloudflare:
+        settings = {**cloudflare.environment, "APP_URL": APP, "POLAR_WEBHOOK_SECRET": old}
+        refused = pair.worker.run(*sync, stored=False, **settings)
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.splitlines()[-1].startswith("Error: wrangler did not take the secret. ")
+    assert secret not in refused.err
+    assert pair.fastapi.run(*sync, stored=False).code == 2
+
+
+def test_remote_is_the_deployed_worker_with_the_variables_of_its_configuration(pair: Pair) -> None:
+    ran = pair.worker.run(*SYNC, "--remote", stored=False, APP_URL="", POLAR_WEBHOOK_SECRET="")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "Error: Settings: APP_URL: must be an origin such as https://app.example.com.\n"
+    ran = pair.worker.run(*SYNC, "--remote", "--json", stored=False, APP_URL=APP, POLAR_WEBHOOK_SECRET="")
+    assert (ran.json["action"], ran.json["secret"]) == ("created", None), "what is deployed cannot be read back"
 
 
 @pytest.mark.parametrize("secret", ["whsec_a\nAPP_URL=https://evil.example", "short", "whsec_with,a_comma_in_it", None])
