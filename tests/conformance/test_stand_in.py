@@ -10,20 +10,21 @@ import typing
 from collections.abc import Iterator
 from functools import cache
 from http.server import BaseHTTPRequestHandler
+from importlib import import_module
 from types import UnionType
 from typing import Any
 
 import pytest
-from polar.v2026_10 import webhooks
 
 from tests.catalogues import shop
 from tests.conformance.histories import Delivery
 from tests.conformance.polar.deliveries import FAILURES_UNTIL_OFF, TRIES, arranged, deliver
 from tests.conformance.polar.lifecycle import Polar, scenarios
-from tests.support import recorded
+from tests.support import api_version, recorded
 from tests.support.loopback import LoopbackServer
 
 Json = dict[str, Any]
+webhooks = import_module(f"{api_version.module_name()}.webhooks")
 _FOLDER = recorded.folder()
 needs_recordings = pytest.mark.skipif(_FOLDER is None, reason="POLAR_RECORDED names no folder with recorded histories")
 

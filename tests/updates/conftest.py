@@ -13,12 +13,15 @@ import pytest
 
 from tests.catalogues import CATALOGUES, organization
 from tests.polar_server import PolarServer
-from tests.profiles import Profile
+from tests.profiles import FASTAPI_PROFILES, Profile
+from tests.support import python_env
+from tests.support.python_env import PythonEnvironment
 from tests.support.render import TOKEN
 from tests.updates import history, rehearsal
 from tests.updates.command import Run, copier_command, data_file
 from tests.updates.project import Project
 
+BY_DATABASE = {p.answers["database"]: p for p in FASTAPI_PROFILES if p.name in ("fastapi-demo", "fastapi-shop")}
 Made = Callable[..., Project]
 Servers = Callable[[str], PolarServer]
 
@@ -127,3 +130,9 @@ def fresh(
         return _fresh[profile.name]
 
     return generated
+
+
+@pytest.fixture
+def python(fresh: Callable[[Profile], Generated]) -> PythonEnvironment:
+    """What FastAPI projects of either database depend on: the environment that tests/variants has too."""
+    return python_env.environment(fresh(profile).folder for profile in BY_DATABASE.values())

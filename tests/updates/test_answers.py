@@ -18,12 +18,13 @@ from tests.catalogues import ORGANIZATION_ID, organization, product, shop
 from tests.conftest import commit
 from tests.polar_server import PolarServer
 from tests.profiles import FASTAPI_PROFILES, WORKER_PROFILES, Profile
-from tests.support import apps, python_env
+from tests.support import apps
 from tests.support.api_version import API_VERSIONS
 from tests.support.process import run
+from tests.support.python_env import PythonEnvironment
 from tests.support.render import polar_at
 from tests.updates import history
-from tests.updates.conftest import Generated, Made
+from tests.updates.conftest import BY_DATABASE, Generated, Made
 from tests.updates.project import Project, tree
 
 WORKER, FASTAPI = WORKER_PROFILES[0], FASTAPI_PROFILES[0]
@@ -169,14 +170,10 @@ def test_what_does_not_match_by_name_is_listed_and_nothing_is_changed(made: Made
 
 
 def test_the_readme_moves_the_rows_from_sqlite_to_postgres(
-    fresh: Callable[[Profile], Generated], tmp_path: Path
+    fresh: Callable[[Profile], Generated], python: PythonEnvironment, tmp_path: Path
 ) -> None:
     """The command of the README, as it is written there."""
-    python = python_env.environment(fresh(profile).folder for profile in FASTAPI_PROFILES)
-    old, new = (
-        next(fresh(p).folder for p in FASTAPI_PROFILES if (p.answers.get("database"), p.catalogue) == wanted)
-        for wanted in (("sqlite", None), ("postgres", "shop"))
-    )
+    old, new = (fresh(BY_DATABASE[database]).folder for database in ("sqlite", "postgres"))
     file = tmp_path / "billing.db"
     with ExitStack() as stack:
         postgres = apps.database_url(apps.VARIANTS[-1], tmp_path, stack)

@@ -38,6 +38,7 @@ def test_an_update_from_the_oldest_version_equals_a_fresh_project(
 def test_the_token_is_nowhere(profile: Profile, fresh: Callable[[Profile], Generated]) -> None:
     """Not in a file, the answers file among them, nor in a line of output or log, nor an argument of any process."""
     made = fresh(profile)
+    assert made.run.code == 0, made.run.said
     written = {str(path): content for path, content in tree(made.folder).items()}
     assert [path for path, content in written.items() if made.token in path or made.token.encode() in content] == []
     assert made.token not in made.run.said

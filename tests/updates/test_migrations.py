@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import commit
-from tests.profiles import FASTAPI_PROFILES, Profile
-from tests.support import python_env
 from tests.support.render import ROOT
 from tests.updates import history, rehearsal
-from tests.updates.conftest import Generated, Made
+from tests.updates.conftest import Made
 from tests.updates.edits import EDITS, OWN_ROUTE, OWN_TABLE
 from tests.updates.running import RunningFastAPI, RunningWorker, execute, tables
 from tests.updates.test_edits import DEMOS
@@ -48,15 +46,13 @@ def test_every_released_migration_is_listed(version: history.Version) -> None:
 
 
 @pytest.fixture
-def running(runtime: str, fresh: Callable[[Profile], Generated], tmp_path: Path) -> Callable[[str], Running]:
+def running(runtime: str, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Running]:
     """What runs a project of the runtime on a store of that name."""
 
     def store(name: str) -> Running:
         if runtime == "worker":
             return RunningWorker(tmp_path / name)
-        # As many profiles as tests/test_fastapi_profiles.py has: it is the same environment.
-        python = python_env.environment(fresh(profile).folder for profile in FASTAPI_PROFILES)
-        return RunningFastAPI(tmp_path / name, python)
+        return RunningFastAPI(tmp_path / name, request.getfixturevalue("python"))
 
     return store
 

@@ -68,6 +68,14 @@ export function openSettings(): Record<string, string> {
   return settings;
 }
 
+/** The settings of the deployed Worker: variables from wrangler.jsonc; secrets, and what differs, from the environment. */
+export async function deployedSettings(): Promise<Record<string, string>> {
+  const { unstable_readConfig } = await import("wrangler");
+  const { vars } = unstable_readConfig({ config: CONFIG });
+  const texts = Object.entries(vars).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  return { ...Object.fromEntries(texts), ...environmentSettings() };
+}
+
 function connect({ settings }: Services): OperatorPolar {
   if (settings.polar === null) {
     throw new Refused("These are demo products: there is no Polar to ask. POLAR_SERVER names one.");

@@ -20,11 +20,8 @@ from polar.webhooks import (
 from sqlalchemy import Connection
 
 from app.billing import repository
-<<<<<<< HEAD
 from app.billing.compare_access import settle_access
-=======
 from app.billing.dialect import DriverError, Step
->>>>>>> cli
 from app.billing.events import EVENTS
 from app.billing.log import error_name, log_line
 from app.billing.prepared import run

@@ -1,11 +1,7 @@
 """The SQL of billing: short statements that say what they need of each other."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-<<<<<<< HEAD
-from dataclasses import asdict, dataclass
-=======
 from dataclasses import dataclass
->>>>>>> cli
 from functools import cache
 from typing import Any
 
