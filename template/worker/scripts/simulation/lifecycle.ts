@@ -111,13 +111,14 @@ export class Lifecycle {
       ...customer,
       active_subscriptions: live.map((entry) => this.#plain(objects.state_subscription ?? {}, entry)),
       granted_benefits: granted.map((entry) => this.#plain(objects.state_grant ?? {}, entry)),
-      active_meters: [],
+      active_meters: this.#owned(customer.id, "customer_meter").map((entry) => this.#plain(entry)),
     };
   }
 
   #owned(customerId: string, kind: string): Json[] {
     const entries = [...this.state].filter(([name]) => kindOf(name) === kind).map(([, entry]) => entry);
-    return entries.filter((entry) => this.#of(entry, "customer_id") === customerId);
+    const owners = (entry: Json) => [this.#of(entry, "customer_id"), this.#of(entry, "_customer_id")];
+    return entries.filter((entry) => owners(entry).includes(customerId));
   }
 
   #event(type: string, data: Json): Event {
@@ -194,7 +195,7 @@ export class Lifecycle {
     let value = this.#start(first, rest[0], entry);
     for (const part of rest) value = value?.[part] ?? null;
     if (brief && value !== null) value = withoutObjects(value);
-    return less === undefined ? value : value - Number(less);
+    return less !== undefined && typeof value === "number" ? value - Number(less) : value;
   }
 
   /** Gives what a path begins at. Of an object, the field in question alone: fields refer to each other. */
