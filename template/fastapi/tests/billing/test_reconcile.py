@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.billing import compare_access
 from app.billing.background import run_background
 from app.billing.read import Unreadable
 from app.billing.reconcile import PolarGone, Report, reconcile_customer
@@ -12,6 +13,7 @@ from app.billing.tables import metadata
 from app.billing.time import DAY, HOUR, MINUTE, SECOND, to_iso
 from app.database import Database
 from tests.support.deliveries import (
+    CATALOG,
     NOW,
     Json,
     apply,
@@ -73,13 +75,15 @@ def mark(database: Database, now: int = NOW) -> None:
         connection.exec_driver_sql(f"UPDATE billing_customers SET reconcile_us = {now}")
 
 
-def test_lost_events_are_made_up_for(database: Database) -> None:
+def test_lost_events_are_made_up_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare_access, "own_catalog", CATALOG)
     report = reconcile_customer(database, Polar(**FULL), "c1", NOW)
     assert report == Report("c1", "written", 4)
     assert [product.key for product in decision_for(database).products] == ["pro", "lifetime"]
     assert [benefit.key for benefit in decision_for(database).benefits] == ["beta"]
     assert rows_of(database, "billing_reactions") == []
-    assert rows_of(database, "billing_access")[0]["check_us"] == NOW
+    (access,) = rows_of(database, "billing_access")
+    assert (access["access"], access["changes"], access["check_us"] > NOW) == (True, 1, True)
     assert reconcile_customer(database, Polar(**FULL), "c1", NOW) == Report("c1", "equal", 0)
 
 

@@ -1,7 +1,6 @@
 /** `migrate`: brings the database up to date. */
-import { stripVTControlCharacters } from "node:util";
 import { good, Refused, type StoreOptions, show, storeCommand } from "../console.ts";
-import { wrangler } from "../wrangler.ts";
+import { complaint, wrangler } from "../wrangler.ts";
 
 export const migrate = storeCommand(
   "migrate",
@@ -12,13 +11,7 @@ The migrations that are missing are applied, yours too. Run it before a new vers
 ).action(async (options: StoreOptions) => {
   const target = options.remote ? ["--remote"] : ["--local"];
   if (options.persistTo !== undefined) target.push("--persist-to", options.persistTo);
-  const { status, stdout, stderr } = wrangler(["d1", "migrations", "apply", "DB", ...target]);
-  if (status !== 0) throw new Refused(`The database could not be migrated. ${reason(stdout + stderr)}`);
+  const done = wrangler(["d1", "migrations", "apply", "DB", ...target]);
+  if (done.status !== 0) throw new Refused(`The database could not be migrated. ${complaint(done)}`);
   show({ current: true }, [good("The database is up to date.")], options);
 });
-
-/** The line in which wrangler says what is wrong. */
-function reason(output: string): string {
-  const text = stripVTControlCharacters(output);
-  return /\[ERROR\]\s*(.*)/.exec(text)?.[1] ?? text.trim();
-}

@@ -21,16 +21,26 @@ It is good for an hour, and signed with AUTH_JWT_SECRET.`,
   .requiredOption("--user <id>", "The user's id.")
   .option("--email <address>", "The user's e-mail address.")
   .action(async (options: TokenOptions) => {
-    const { AUTH_JWT_SECRET: secret, AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience } = openSettings();
+    const settings = openSettings();
+    const { AUTH_JWT_SECRET: secret } = settings;
     if (secret === undefined) throw new Refused("AUTH_JWT_SECRET is not set, so there is nothing to sign with.");
     if (!isUserId(options.user)) throw new Misused("--user: must be 1 to 255 characters.");
-    const jwt = new SignJWT(options.email === undefined ? {} : { email: options.email })
-      .setProtectedHeader({ alg: "HS256" })
-      .setSubject(options.user)
-      .setIssuedAt()
-      .setExpirationTime(`${LIFETIME_SECONDS}s`);
-    if (issuer !== undefined) jwt.setIssuer(issuer);
-    if (audience !== undefined) jwt.setAudience(audience);
-    const signed = await jwt.sign(new TextEncoder().encode(secret));
+    const signed = await sign(settings, secret, options);
     show({ token: signed, expires_in: LIFETIME_SECONDS }, [signed], options);
   });
+
+/** A token of this user, as the settings of the app want it. */
+export function sign(
+  { AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience }: Readonly<Record<string, string>>,
+  secret: string,
+  { user, email }: Pick<TokenOptions, "user" | "email">,
+): Promise<string> {
+  const jwt = new SignJWT(email === undefined ? {} : { email })
+    .setProtectedHeader({ alg: "HS256" })
+    .setSubject(user)
+    .setIssuedAt()
+    .setExpirationTime(`${LIFETIME_SECONDS}s`);
+  if (issuer !== undefined) jwt.setIssuer(issuer);
+  if (audience !== undefined) jwt.setAudience(audience);
+  return jwt.sign(new TextEncoder().encode(secret));
+}

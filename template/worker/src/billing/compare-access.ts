@@ -3,7 +3,7 @@ import { CATALOG } from "./catalog";
 import type { Catalog } from "./catalog-types";
 import { decide, type Verdict } from "./policy";
 import { accessReaction, type Reactions } from "./reactions";
-import { type AccessRow, settleAccess, usersToCheck } from "./store/access-store";
+import { type AccessRow, markUsers, settleAccess, usersToCheck, usersToSettle } from "./store/access-store";
 import { holdingsOf, readHoldings } from "./store/holdings-store";
 import { addForAccess } from "./store/reaction-store";
 import { markForReconciliation } from "./store/reconcile-store";
@@ -25,8 +25,20 @@ export async function compareAccess(
   }
 }
 
+/** Looks at everybody whom a customer concerns, but whom an event waits for: what it changed is settled with it. */
+export async function settleConcerned(
+  db: D1Database,
+  customerId: string,
+  now: number,
+  reactions: Reactions,
+): Promise<void> {
+  await markUsers(db, customerId).run();
+  const users = await usersToSettle(db, customerId, now);
+  if (users.length > 0) await settle(db, users, reactions, now);
+}
+
 /** Looks at these users anew and keeps what is found. */
-export async function settle(
+async function settle(
   db: D1Database,
   users: readonly AccessRow[],
   reactions: Reactions,

@@ -17,7 +17,7 @@ const MAX_NAME_LENGTH = 256;
 export async function ensureCustomer(db: D1Database, polar: PolarApi, user: User): Promise<void> {
   if (user.email === undefined || (await followedCustomer(db, user.id)) !== null) return;
   const customer = await createOrFind(polar, user.id, user.email, user.name);
-  if (customer !== null) await remember(db, customer, user.id);
+  if (customer !== null) await remember(db, customer, user.id).run();
 }
 
 /** The user's customer, made now or there already; null where there is none and can be none with this e-mail. */
@@ -48,8 +48,8 @@ function cut(name: string): string {
 }
 
 /** Keeps what Polar answered, at version 0: any event about the customer is newer. */
-async function remember(db: D1Database, customer: PolarObject, userId: string): Promise<void> {
-  await db
+export function remember(db: D1Database, customer: PolarObject, userId: string): D1PreparedStatement {
+  return db
     .prepare(
       `INSERT INTO billing_customers (id, external_id, email, name, type, created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
        ON CONFLICT (id) DO UPDATE SET external_id = COALESCE(billing_customers.external_id, excluded.external_id)`,
@@ -61,6 +61,5 @@ async function remember(db: D1Database, customer: PolarObject, userId: string): 
       text(customer, "name"),
       text(customer, "type"),
       instant(customer, "created_at") ?? 0,
-    )
-    .run();
+    );
 }

@@ -2,6 +2,7 @@
  * Applying a verified event: stored and projected in one transaction, or stored as failed and tried again.
  * One event that cannot be applied never holds up another.
  */
+import { settleConcerned } from "./compare-access";
 import { projectionOf } from "./events";
 import { errorName, logError, logInfo } from "./log";
 import { PROJECTIONS } from "./projections";
@@ -9,7 +10,7 @@ import type { Projection, Snapshot } from "./projections/projection";
 import { type Reactions, reactionsTo } from "./reactions";
 import { isObject, optionalObject, type PolarObject, requiredText, text, Unreadable } from "./read";
 import { markForCheck } from "./store/access-store";
-import { failedEvents, type InboxEntry, storeDone, storeFailed } from "./store/inbox-store";
+import { bodyOf, failedEvents, type InboxEntry, reopen, storeDone, storeFailed } from "./store/inbox-store";
 import { applySnapshot, forgetIfDeleted } from "./store/projection-store";
 import { addForEvent } from "./store/reaction-store";
 import { parseInstant } from "./time";
@@ -60,6 +61,31 @@ export async function retryFailed(db: D1Database, now: number, reactions: Reacti
   return failures;
 }
 
+/**
+ * Applies a stored event once more, without reactions unless given: then what changed is settled here, and told to
+ * nobody later. Null: its body was emptied, or it is unknown. What was applied before and cannot be now stays as it was.
+ */
+export async function replay(
+  db: D1Database,
+  webhookId: string,
+  now: number,
+  reactions: Reactions | null = null,
+): Promise<Outcome | null> {
+  const body = await bodyOf(db, webhookId);
+  if (body === null) return null;
+  const payload = parse(body);
+  const entry = describe({ webhookId, body }, payload);
+  try {
+    const event = readEvent(entry, payload);
+    await db.batch([reopen(db, webhookId), ...apply(db, event, now, reactions)]);
+    if (reactions === null && entry.customerId !== null) await settleConcerned(db, entry.customerId, now, {});
+    return event.projected === null ? "ignored" : "processed";
+  } catch (error) {
+    await keepFailed(db, entry, error, now);
+    return "failed";
+  }
+}
+
 async function storeAndApply(
   db: D1Database,
   entry: InboxEntry,
@@ -89,7 +115,8 @@ async function keepFailed(db: D1Database, entry: InboxEntry, error: unknown, now
   return "failed";
 }
 
-function apply(db: D1Database, { entry, projected }: ReadEvent, now: number, reactions: Reactions) {
+/** Without reactions access is not looked at either. */
+function apply(db: D1Database, { entry, projected }: ReadEvent, now: number, reactions: Reactions | null) {
   const { webhookId, version, customerId } = entry;
   const stored = storeDone(db, entry, projected === null ? "ignored" : "processed", now);
   const forgotten = customerId === null ? [] : forgetIfDeleted(db, customerId);
@@ -98,8 +125,8 @@ function apply(db: D1Database, { entry, projected }: ReadEvent, now: number, rea
   return [
     stored,
     ...applySnapshot(db, projection, snapshot, { version, webhookId }),
-    ...react(db, projection, snapshot, { webhookId, now }, reactions),
-    ...mark(db, snapshot, now),
+    ...(reactions === null ? [] : react(db, projection, snapshot, { webhookId, now }, reactions)),
+    ...(reactions === null ? [] : mark(db, snapshot, now)),
     ...forgotten,
   ];
 }

@@ -62,17 +62,22 @@ export class PolarApiError extends Error {
   }
 }
 
+/** The SDK's client. */
+export function createCore({ accessToken, environment, baseUrl }: PolarSettings): PolarCore {
+  return createPolarCore({
+    accessToken,
+    environment,
+    timeout: TIMEOUT_SECONDS,
+    ...(baseUrl === undefined ? {} : { baseUrl }),
+  });
+}
+
 /** Everything this project asks of Polar. Failures are `PolarApiError`; what a reader's call cannot find is `PolarGone`. */
 export class PolarApi implements PolarReader {
   readonly #core: PolarCore;
 
-  constructor({ accessToken, environment, baseUrl }: PolarSettings) {
-    this.#core = createPolarCore({
-      accessToken,
-      environment,
-      timeout: TIMEOUT_SECONDS,
-      ...(baseUrl === undefined ? {} : { baseUrl }),
-    });
+  constructor(settings: PolarSettings, core = createCore(settings)) {
+    this.#core = core;
   }
 
   createCheckout(request: CheckoutRequest): Promise<PolarObject> {
@@ -133,7 +138,8 @@ function fitsInPath(id: string): boolean {
   return !id.includes("/") && id !== "." && id !== "..";
 }
 
-async function one(request: Promise<unknown>): Promise<PolarObject> {
+/** The answer to a request, which must be an object. */
+export async function one(request: Promise<unknown>): Promise<PolarObject> {
   const answer = await request.catch((error: unknown) => {
     throw asPolarApiError(error);
   });
@@ -142,9 +148,12 @@ async function one(request: Promise<unknown>): Promise<PolarObject> {
 }
 
 /** All items of a list, page by page. A list without end is an error: half of it would look like losses. */
-async function all(list: (paging: { page: number; limit: number }) => Promise<unknown>): Promise<PolarObject[]> {
+export async function all(
+  list: (paging: { page: number; limit: number }) => Promise<unknown>,
+  maxPages = MAX_PAGES,
+): Promise<PolarObject[]> {
   const items: PolarObject[] = [];
-  for (let page = 1; page <= MAX_PAGES; page++) {
+  for (let page = 1; page <= maxPages; page++) {
     const answer = await one(list({ page, limit: PAGE_SIZE }));
     const { items: found, pagination } = answer;
     const maxPage = isObject(pagination) ? pagination.max_page : undefined;
@@ -158,7 +167,7 @@ async function all(list: (paging: { page: number; limit: number }) => Promise<un
 }
 
 /** Only this answer means that the object is gone: an expired API version, say, is a 404 too. */
-function isGone(error: unknown): boolean {
+export function isGone(error: unknown): boolean {
   return error instanceof PolarApiError && error.status === 404 && error.error === "ResourceNotFound";
 }
 
@@ -175,7 +184,8 @@ async function orGone<T>(answer: Promise<T>): Promise<T> {
   });
 }
 
-function asPolarApiError(error: unknown): PolarApiError {
+/** What the SDK throws, as this project has it. */
+export function asPolarApiError(error: unknown): PolarApiError {
   if (error instanceof PolarApiError) return error;
   if (error instanceof PolarRateLimitError) {
     // Not a number where Polar, or a proxy before it, names a date.

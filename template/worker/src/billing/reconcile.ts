@@ -2,12 +2,11 @@
  * Bringing one customer's rows in line with Polar. Everything is read and understood before anything is written; a row
  * that an event was applied to in the meantime is left to the event.
  */
-import { settle } from "./compare-access";
+import { settleConcerned } from "./compare-access";
 import { PROJECTIONS } from "./projections";
 import type { Projection, Row, Snapshot, Value } from "./projections/projection";
 import type { Reactions } from "./reactions";
 import { type PolarObject, requiredId, requiredObjects, Unreadable } from "./read";
-import { markUsers, usersToSettle } from "./store/access-store";
 import { forgetIfDeleted, identify } from "./store/projection-store";
 import {
   gone,
@@ -43,6 +42,15 @@ export interface ReconcileReport {
   readonly updated: number;
 }
 
+/** A column in which a row and Polar differ; without a column the whole row, which is missing here. */
+export interface Difference {
+  readonly kind: "customer" | "subscription" | "order" | "benefit_grant";
+  readonly id: string;
+  readonly column: string | null;
+  readonly here: Value;
+  readonly polar: Value;
+}
+
 interface Fetched {
   readonly projection: Projection;
   readonly snapshots: readonly Snapshot[];
@@ -57,6 +65,7 @@ interface Writes {
 
 const { customer: CUSTOMERS, subscription, order, benefit_grant: GRANTS } = PROJECTIONS;
 const TABLES: readonly Projection[] = [CUSTOMERS, subscription, order, GRANTS];
+const KINDS = ["customer", "subscription", "order", "benefit_grant"] as const;
 const STATEMENTS_A_BATCH = 50;
 
 /**
@@ -88,6 +97,34 @@ export async function reconcileCustomer(
   ]);
   await conclude(db, customerId, now, reactions);
   return { customerId, gone: false, created, updated };
+}
+
+/** What reconciling a customer would change; null where Polar does not know the customer. */
+export async function driftOf(db: D1Database, polar: PolarReader, customerId: string): Promise<Difference[] | null> {
+  const fetched = await fetchAll(polar, customerId);
+  if (fetched === null) return null;
+  const stored = await storedRows(db, customerId);
+  return KINDS.flatMap((kind, index) => driftIn(kind, fetched[index] as Fetched, stored[index] ?? []));
+}
+
+function driftIn(kind: Difference["kind"], { snapshots, listed }: Fetched, stored: readonly StoredRow[]): Difference[] {
+  const known = new Map(stored.map((row) => [row.id, row]));
+  const found = snapshots.flatMap(({ row, customer }): Difference[] => {
+    const id = String(row.id);
+    const old = known.get(id);
+    if (old === undefined) return [{ kind, id, column: null, here: null, polar: null }];
+    const learnt = kind === "customer" && old.external_id === null && customer?.externalId != null;
+    const changes = { ...(learnt && { external_id: customer.externalId }), ...changedColumns(old, row) };
+    return Object.entries(changes).map(([column, value]) => ({
+      kind,
+      id,
+      column,
+      here: old[column] ?? null,
+      polar: value,
+    }));
+  });
+  const lost = kind === "benefit_grant" ? unlisted(listed, stored) : [];
+  return [...found, ...lost.map(({ id }) => ({ kind, id, column: "is_granted", here: 1, polar: 0 }))];
 }
 
 async function storedRows(db: D1Database, customerId: string): Promise<StoredRow[][]> {
@@ -159,16 +196,19 @@ function changedColumns(old: Row, row: Row): Record<string, Value> {
   return Object.fromEntries(Object.entries(row).filter(([column, value]) => old[column] !== value));
 }
 
-/** A grant that Polar has nowhere any more, neither in its list nor in the customer's state, is revoked. */
+/** Grants that Polar has nowhere any more, neither in its list nor in the customer's state. */
+function unlisted(listed: ReadonlySet<unknown>, before: readonly StoredRow[]): StoredRow[] {
+  return before.filter((row) => row.is_granted === 1 && !listed.has(row.id));
+}
+
 function revokeUnlisted(
   db: D1Database,
   listed: ReadonlySet<unknown>,
   before: readonly StoredRow[],
   now: number,
 ): D1PreparedStatement[] {
-  return before
-    .filter((row) => row.is_granted === 1 && !listed.has(row.id))
-    .map((row) => updateUnmoved(db, GRANTS.table, row, { is_granted: 0, is_revoked: 1, revoked_us: now }));
+  const revoked = { is_granted: 0, is_revoked: 1, revoked_us: now };
+  return unlisted(listed, before).map((row) => updateUnmoved(db, GRANTS.table, row, revoked));
 }
 
 async function forget(db: D1Database, customerId: string, now: number, reactions: Reactions): Promise<ReconcileReport> {
@@ -179,9 +219,7 @@ async function forget(db: D1Database, customerId: string, now: number, reactions
 
 /** Settles the access of those concerned, then clears the mark: also the one that a late renewal has just set again. */
 async function conclude(db: D1Database, customerId: string, now: number, reactions: Reactions): Promise<void> {
-  await markUsers(db, customerId).run();
-  const users = await usersToSettle(db, customerId, now);
-  if (users.length > 0) await settle(db, users, reactions, now);
+  await settleConcerned(db, customerId, now, reactions);
   await reconciled(db, customerId, now).run();
 }
 

@@ -4,14 +4,12 @@ import logging
 from collections.abc import Callable
 
 from app.billing import repository
-from app.billing.access import decide_for
-from app.billing.catalog import catalog as own_catalog
-from app.billing.catalog_types import Catalog
+from app.billing.compare_access import compare_access
 from app.billing.disagreement import compare_states
 from app.billing.inbox import retry_failed
 from app.billing.log import log_line
 from app.billing.outbox import run_reactions
-from app.billing.reactions import Handlers, reaction_to_access
+from app.billing.reactions import Handlers
 from app.billing.reconcile import PolarReader, reconcile_customer
 from app.billing.retention import clean_up
 from app.billing.time import DAY, MINUTE
@@ -42,14 +40,6 @@ def run_background(db: Database, polar: PolarReader | None, reactions: Handlers,
     return True in [_attempt(part) for part in parts]
 
 
-def compare_access(db: Database, now: int, limit: int, reactions: Handlers, catalog: Catalog = own_catalog) -> int:
-    """Compare the access of users that is due with what it was, and write the reaction where it changed."""
-    for count in range(limit):
-        if not _compare_one(db, now, reactions, catalog):
-            return count
-    return limit
-
-
 def reconcile_marked(db: Database, polar: PolarReader, now: int) -> int:
     """Reconcile customers that are marked. One that fails stays marked, for later."""
     for count in range(MARKED_AT_ONCE):
@@ -70,23 +60,6 @@ def reconcile_oldest(db: Database, polar: PolarReader, now: int) -> int:
             return count
         _reconcile(db, polar, customer_id, now)
     return OLDEST_AT_ONCE
-
-
-def _compare_one(db: Database, now: int, reactions: Handlers, catalog: Catalog) -> bool:
-    """Compare one user. An event of the user waits for us, or we see what it wrote: its check is the last it writes."""
-    with db.write() as connection:
-        state = repository.claim_access_check(connection, now)
-        if state is None:
-            return False
-        decision = decide_for(connection, state.user_id, now, catalog)
-        repository.mark_for_reconciliation(connection, decision.overdue_customers, now)
-        changed = decision.access != state.access
-        changes = state.changes + changed
-        repository.save_access_check(connection, state.user_id, decision.access, changes, decision.check_us)
-        reaction = reaction_to_access(state.user_id, decision, changes)
-        if changed and reaction.name in reactions:
-            repository.add_reactions(connection, [reaction], now)
-    return True
 
 
 def _reconcile(db: Database, polar: PolarReader, customer_id: str, now: int) -> None:

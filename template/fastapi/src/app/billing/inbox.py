@@ -20,6 +20,7 @@ from polar.webhooks import (
 from sqlalchemy import Connection
 
 from app.billing import repository
+from app.billing.compare_access import settle_access
 from app.billing.dialect import DriverError, Step
 from app.billing.events import EVENTS
 from app.billing.log import error_name, log_line
@@ -92,12 +93,22 @@ def apply_event(
 
 
 def replay(db: Database, webhook_id: str, now: int, reactions: Handlers | None = None) -> Outcome | None:
-    """Apply a stored event once more, without reactions unless given. None: unknown, or its body was emptied."""
+    """Apply a stored event once more, without reactions unless given. None: its body was emptied, or it is unknown.
+
+    One that was applied before and cannot be now stays as it was.
+    """
     with db.read() as connection:
         stored = repository.stored_event(connection, webhook_id)
     if stored is None or stored.body is None:
         return None
-    return store_and_apply(db, webhook_id, stored.body, now, reactions or {}, again=True)
+    event: Event | None = None
+    try:
+        event = parse_event(webhook_id, stored.body, json.loads(stored.body))
+        with db.write() as connection:
+            return _apply_again(connection, event, now, reactions)
+    except Exception as error:
+        outcome = _store_failed(db, event or _unread(webhook_id, stored.body), error, now)
+        return Outcome.FAILED if outcome is Outcome.REPEAT else outcome
 
 
 def retry_failed(db: Database, now: int, limit: int, reactions: Handlers = own_reactions) -> int:
@@ -110,19 +121,6 @@ def retry_failed(db: Database, now: int, limit: int, reactions: Handlers = own_r
         outcome = store_and_apply(db, failed.webhook_id, failed.body or b"", now, reactions)
         log_line("webhook_retry", webhook_id=failed.webhook_id, outcome=outcome.value)
     return limit
-
-
-def retry_all(db: Database, now: int, reactions: Handlers = own_reactions) -> dict[str, Outcome]:
-    """Try all events again that could not be applied, due or not, dead ones too: once their cause is gone."""
-    with db.read() as connection:
-        waiting = repository.unapplied_events(connection)
-    outcomes = {}
-    for webhook_id in waiting:
-        with db.read() as connection:
-            stored = repository.stored_event(connection, webhook_id)
-        if stored is not None:
-            outcomes[webhook_id] = store_and_apply(db, webhook_id, stored.body or b"", now, reactions)
-    return outcomes
 
 
 def back_off(attempts: int) -> int:
@@ -181,6 +179,23 @@ def _follow_up(connection: Connection, event: Event, applied: Applied, now: int,
             users |= repository.users_of_customer(connection, event.customer_id)
         steps += repository.access_checks({user for user in users if user}, now)
     run(connection, steps)
+
+
+def _apply_again(connection: Connection, event: Event, now: int, reactions: Handlers | None) -> Outcome:
+    """Apply an event once more. Without reactions its users' access is settled here, unless events of others wait."""
+    if event.customer_id is None:
+        return apply_event(connection, event, now, reactions or {}, again=True)
+    repository.lock_customer(connection, event.customer_id)
+    waiting = repository.users_to_check(connection, now)
+    outcome = apply_event(connection, event, now, reactions or {}, again=True)
+    if reactions is None:
+        settle_access(connection, repository.users_of_customer(connection, event.customer_id) - waiting, now, {})
+    elif event.projection and repository.is_newest(connection, event):
+        # It may be what the row shows already, and then moved nothing; a key that was written is not written again.
+        user_id = event.row.get("app_user_id") or repository.external_id_of(connection, event.customer_id)
+        wanted = [reaction for reaction in reactions_to_event(event, user_id) if reaction.name in reactions]
+        repository.add_reactions(connection, wanted, now)
+    return outcome
 
 
 def _store_failed(db: Database, event: Event, error: Exception, now: int) -> Outcome:

@@ -12,6 +12,7 @@ from app.billing.polar_sdk import sdk
 from app.billing.read import Json
 from app.billing.reconcile import PolarGone
 
+API_VERSION = Polar.version
 TIMEOUT_SECONDS = 5.0
 PAGE_SIZE = 100
 MAX_PAGES = 50
@@ -116,9 +117,9 @@ class PolarApi:
 
     # Transport
 
-    def pages(self, path: str, query: Mapping[str, object]) -> Iterator[Json]:
+    def pages(self, path: str, query: Mapping[str, object], max_pages: int = MAX_PAGES) -> Iterator[Json]:
         """Return the items of all pages. A list without end is an error: half of it would look like losses."""
-        for page in range(1, MAX_PAGES + 1):
+        for page in range(1, max_pages + 1):
             answer = self.call("GET", path, query={**query, "page": page, "limit": PAGE_SIZE})
             items, pagination = answer.get("items"), answer.get("pagination")
             last = pagination.get("max_page") if isinstance(pagination, dict) else None
@@ -142,7 +143,23 @@ class PolarApi:
         query: Mapping[str, object] | None = None,
         body: Mapping[str, object] | None = None,
     ) -> Json:
-        """Send one request and return the JSON object of the answer. The SDK does not escape ids in paths: we do."""
+        """Send one request and return the JSON object of the answer."""
+        status, content = self.send(method, path, ids, query=query, body=body)
+        answer = _json_object(content)
+        if answer is None:
+            raise PolarApiError(status, "unreadable")
+        return answer
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        ids: Mapping[str, str] | None = None,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> tuple[int, bytes]:
+        """Send one request and return status and body of a good answer. The SDK does not escape ids in paths: we do."""
         escaped = {name: quote(value, safe="") for name, value in (ids or {}).items()}
         request = self._client.build_request(
             method, path, escaped, dict(query or {}), None if body is None else dict(body)
@@ -152,12 +169,11 @@ class PolarApi:
         except PolarNetworkError as error:
             cause = type(error.__cause__).__name__ if error.__cause__ else "network error"
             raise PolarApiError(0, cause) from error
-        answer = _json_object(response.content)
         if not response.is_success:
-            raise _api_error(response.status_code, answer or {}, response.headers.get("retry-after"))
-        if answer is None:
-            raise PolarApiError(response.status_code, "unreadable")
-        return answer
+            raise _api_error(
+                response.status_code, _json_object(response.content) or {}, response.headers.get("retry-after")
+            )
+        return response.status_code, response.content
 
 
 def _json_object(content: bytes) -> Json | None:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from sqlalchemy import Connection, Table
 
 from app.billing import repository
+from app.billing.compare_access import settle_access
 from app.billing.projections import (
     CustomerIdentity,
     MemberIdentity,
@@ -56,6 +57,17 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A column in which a row and Polar differ; without a column the whole row, which is missing here."""
+
+    kind: str
+    id: str
+    column: str | None = None
+    here: object = None
+    polar: object = None
+
+
+@dataclass(frozen=True)
 class _Fetched:
     """A customer as Polar has it, read completely before anything is written."""
 
@@ -73,7 +85,8 @@ class _Before:
     versions: dict[Table, Versions]
 
 
-TABLES = (customers, subscriptions, orders, benefit_grants)
+KINDS = {customers: "customer", subscriptions: "subscription", orders: "order", benefit_grants: "benefit_grant"}
+TABLES = tuple(KINDS)
 
 
 def reconcile_customer(
@@ -94,10 +107,47 @@ def reconcile_customer(
     with db.write() as connection:
         repository.lock_customer(connection, customer_id)
         written = _write(connection, fetched, before, now, reactions or {})
-        repository.check_access_of(connection, repository.users_of_customer(connection, customer_id), now)
+        _settle(connection, customer_id, now, reactions or {})
         repository.forget_deleted_customer(connection, customer_id)
         repository.finish_reconciliation(connection, customer_id, before.mark, now)
     return Report(customer_id, "written" if written else "equal", written)
+
+
+def drift_of(db: Database, polar: PolarReader, customer_id: str) -> list[Difference] | None:
+    """Return what reconciling a customer would change. None: Polar does not know the customer."""
+    try:
+        state = polar.customer_state(customer_id)
+    except PolarGone:
+        return None
+    fetched = _read(polar, customer_id, state)
+    with db.read() as connection:
+        held = {table: repository.rows_of_customer(connection, table, customer_id) for table in TABLES}
+    differences = list(_link_learnt(fetched.customer, held[customers].get(customer_id)))
+    for table, rows in fetched.rows.items():
+        for row in rows:
+            differences += _differences(KINDS[table], held[table].get(row["id"]), row)
+    lost = _unlisted(fetched, held[benefit_grants])
+    return differences + [Difference("benefit_grant", row.id, "is_granted", True, False) for row in lost]
+
+
+def _link_learnt(customer: CustomerIdentity, held: AnyRow | None) -> Iterator[Difference]:
+    if held is not None and held.external_id is None and customer.external_id is not None:
+        yield Difference("customer", customer.id, "external_id", None, customer.external_id)
+
+
+def _differences(kind: str, held: AnyRow | None, row: Mapping[str, Any]) -> Iterator[Difference]:
+    if held is None:
+        yield Difference(kind, row["id"])
+        return
+    for column, value in row.items():
+        if held._mapping[column] != value:
+            yield Difference(kind, row["id"], column, held._mapping[column], value)
+
+
+def _unlisted(fetched: _Fetched, held: Mapping[str, AnyRow]) -> list[AnyRow]:
+    """Return the grants that Polar has nowhere any more: neither in its list nor in the customer's state."""
+    listed = fetched.granted | {row["id"] for row in fetched.rows[benefit_grants]}
+    return [row for row in held.values() if row.is_granted and row.id not in listed]
 
 
 def _before(connection: Connection, customer_id: str) -> _Before:
@@ -113,7 +163,7 @@ def _gone(db: Database, customer_id: str, before: _Before, now: int) -> Report:
         if customer_id not in before.versions[customers]:
             return Report(customer_id, "gone")
         repository.mark_deleted(connection, customer_id, now)
-        repository.check_access_of(connection, repository.users_of_customer(connection, customer_id), now)
+        _settle(connection, customer_id, now, {})
         repository.finish_reconciliation(connection, customer_id, before.mark, now)
     return Report(customer_id, "gone", 1)
 
@@ -156,18 +206,19 @@ def _write(connection: Connection, fetched: _Fetched, before: _Before, now: int,
 
 
 def _revoke_unlisted(connection: Connection, fetched: _Fetched, before: Versions, now: int) -> int:
-    """Revoke the grants that Polar has nowhere any more: neither in its list nor in the customer's state."""
-    listed = fetched.granted | {row["id"] for row in fetched.rows[benefit_grants]}
+    """Revoke the grants that Polar has nowhere any more, unless an event came meanwhile."""
     current = repository.rows_of_customer(connection, benefit_grants, fetched.customer.id)
-    lost = [
-        row
-        for row in current.values()
-        if row.is_granted and row.id not in listed and _version(row) == before.get(row.id)
-    ]
+    lost = [row for row in _unlisted(fetched, current) if _version(row) == before.get(row.id)]
     for row in lost:
         revoked = {"is_granted": False, "is_revoked": True, "revoked_us": now}
         repository.write_fetched(connection, benefit_grants, dict(row._mapping) | revoked)
     return len(lost)
+
+
+def _settle(connection: Connection, customer_id: str, now: int, reactions: Handlers) -> None:
+    """Settle the access of those concerned, but not of those whom an event waits for: that is told to reactions."""
+    waiting = repository.users_to_check(connection, now)
+    settle_access(connection, repository.users_of_customer(connection, customer_id) - waiting, now, reactions)
 
 
 def _is_to_write(current: AnyRow | None, row: Mapping[str, Any], before: Versions) -> bool:

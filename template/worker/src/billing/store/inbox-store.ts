@@ -75,3 +75,17 @@ export function emptyBodies(db: D1Database, before: number): D1PreparedStatement
     )
     .bind(before);
 }
+
+/** The body of an event as it came; null when it was emptied, or the event is unknown. */
+export async function bodyOf(db: D1Database, webhookId: string): Promise<Uint8Array | null> {
+  const stored = await db
+    .prepare("SELECT body FROM billing_webhook_events WHERE webhook_id = ?1")
+    .bind(webhookId)
+    .first<Pick<FailedEntry, "body">>();
+  return stored?.body ? new Uint8Array(stored.body) : null;
+}
+
+/** Has an event that was done taken for one that was not: in the same batch it is applied again. */
+export function reopen(db: D1Database, webhookId: string): D1PreparedStatement {
+  return db.prepare("UPDATE billing_webhook_events SET state = 'failed' WHERE webhook_id = ?1").bind(webhookId);
+}

@@ -13,9 +13,15 @@ from app.billing.tables import audit as audit_table
 
 def audit(connection: Connection, command: str, subject: str) -> None:
     """Record a command in the transaction of what it changes; the subject is an id, never personal data."""
-    entry = {"command": command, "subject": subject, "actor": _actor()}
+    entry = announce(command, subject)
     connection.execute(audit_table.insert().values(at_us=time.time_ns() // 1000, **entry))
+
+
+def announce(command: str, subject: str) -> dict[str, str]:
+    """Say on stderr who did what; alone it is for what is changed at Polar only. Return the entry."""
+    entry = {"command": command, "subject": subject, "actor": _actor()}
     print(json.dumps({"event": "audit", **entry}, separators=(",", ":"), ensure_ascii=False), file=sys.stderr)
+    return entry
 
 
 def _actor() -> str:

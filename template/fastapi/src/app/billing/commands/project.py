@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy.engine import make_url
 
 from app.billing.commands.console import Refused, note
+from app.billing.commands.polar import OperatorPolar
 from app.billing.context import Billing
 from app.billing.errors import BillingError
 from app.billing.health import check_health
@@ -23,7 +24,7 @@ def open_project(*, whatever_state: bool = False) -> Generator[Billing]:
     """
     settings = open_settings()
     note(f"Target: {make_url(settings.database_url).render_as_string(hide_password=True)}")
-    billing = make_billing(settings)
+    billing = make_billing(settings, OperatorPolar)
     try:
         if not whatever_state:
             _check(billing)
@@ -38,6 +39,13 @@ def open_settings() -> Settings:
     """Read the settings, as the app does. Raises SettingsError."""
     load_environment()
     return load_settings()
+
+
+def polar_of(billing: Billing) -> OperatorPolar:
+    """Return Polar's API. Raises Refused for demo products: they do not exist at Polar."""
+    if not isinstance(billing.polar, OperatorPolar):
+        raise Refused("These are demo products: there is no Polar to ask. POLAR_SERVER names one.")
+    return billing.polar
 
 
 def _check(billing: Billing) -> None:

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import jwt
 import typer
+from pydantic import SecretStr
 
 from app.auth.user import is_user_id
 from app.billing.commands.console import AsJson, Refused, show
 from app.billing.commands.project import open_settings
+from app.settings import Settings
 
 LIFETIME_SECONDS = 3600
 
@@ -29,9 +31,14 @@ def token(
         raise Refused("AUTH_JWT_SECRET is not set, so there is nothing to sign with.")
     if not is_user_id(user):
         raise typer.BadParameter("must be 1 to 255 characters", param_hint="--user")
+    signed = sign(settings, settings.auth_jwt_secret, user, email)
+    show({"token": signed, "expires_in": LIFETIME_SECONDS}, [signed], as_json=as_json)
+
+
+def sign(settings: Settings, secret: SecretStr, user: str, email: str | None = None) -> str:
+    """Return a token of this user, as the app's settings want it."""
     now = int(time.time())
     optional = {"email": email, "iss": settings.auth_issuer, "aud": settings.auth_audience}
     claims = {"sub": user, "iat": now, "exp": now + LIFETIME_SECONDS}
     claims |= {name: value for name, value in optional.items() if value is not None}
-    signed = jwt.encode(claims, settings.auth_jwt_secret.get_secret_value(), algorithm="HS256")
-    show({"token": signed, "expires_in": LIFETIME_SECONDS}, [signed], as_json=as_json)
+    return jwt.encode(claims, secret.get_secret_value(), algorithm="HS256")

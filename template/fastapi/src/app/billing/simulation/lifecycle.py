@@ -127,7 +127,7 @@ class Lifecycle:
         entitled = not options.get("end") and self._of(purchase, "status") in _ENTITLED
         wanted = {benefit["id"]: benefit for benefit in product["benefits"]} if entitled else {}
         held = {benefit: name for (of, who, benefit), name in self._grants.items() if (of, who) == (source, member)}
-        given = {benefit for benefit, name in held.items() if self._of(self.state[name], "is_granted")}
+        given = [benefit for benefit, name in held.items() if self._of(self.state[name], "is_granted")]
         for kind in kinds:
             for benefit in given:
                 yield self._event(f"benefit_grant.{kind}", self.snapshot(held[benefit]))

@@ -1,0 +1,68 @@
+"""Secrets in files that git knows."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from app.billing.doctor.examination import Examination, Found
+from app.billing.doctor.skipped import Skipped
+
+MAX_BYTES = 1024 * 1024
+SECRET_FILES = {".env", ".dev.vars"}
+# The shapes of Polar's tokens and of secrets beside their name; examples and tests have words there.
+TOKEN = re.compile(rb"polar_(oat|pat|at_[uo]|rt_[uo])_[A-Za-z0-9]{30,}")
+NAMED_SECRET = re.compile(rb"""POLAR_WEBHOOK_SECRET["']?\s*[:=]\s*["']?(whsec_|polar_whs_)[A-Za-z0-9+/]{32,}""")
+
+
+def secret_committed(x: Examination) -> Iterator[Found]:
+    """Look for the values of our secrets, and for what looks like one, in all files that git knows."""
+    values = _values(x)
+    for path in _known_files():
+        if path.name in SECRET_FILES:
+            yield Found(str(path), "is the file of secrets itself")
+        elif what := _secret_in(_content(path), values):
+            yield Found(str(path), what)
+
+
+def _known_files() -> list[Path]:
+    git = shutil.which("git")
+    if git is None:
+        raise Skipped("There is no git here.")
+    listed = subprocess.run([git, "ls-files", "-z"], capture_output=True, text=True, check=False)  # noqa: S603
+    if listed.returncode:
+        raise Skipped("This is no git repository.")
+    return [Path(name) for name in sorted(filter(None, listed.stdout.split("\0")))]
+
+
+def _values(x: Examination) -> dict[str, list[bytes]]:
+    """Return the secrets in the settings, by name. The development database's password is none."""
+    if x.problem:
+        return {}
+    values: dict[str, list[bytes]] = {}
+    for name, value in x.billing.settings:
+        secrets = value if isinstance(value, tuple) else (value,)
+        found = [secret.get_secret_value().encode() for secret in secrets if isinstance(secret, SecretStr)]
+        if found:
+            values[name.upper()] = found
+    return values
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES)
+    except OSError:  # removed since, or a link to nowhere
+        return b""
+
+
+def _secret_in(content: bytes, values: dict[str, list[bytes]]) -> str | None:
+    for name, secrets in values.items():
+        if any(secret in content for secret in secrets):
+            return f"has the value of {name}"
+    if TOKEN.search(content):
+        return "has what looks like an access token"
+    return "has what looks like a webhook secret" if NAMED_SECRET.search(content) else None

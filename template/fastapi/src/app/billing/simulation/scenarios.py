@@ -1,0 +1,171 @@
+"""The scenarios that `simulate` can play, with the products of this project."""
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.billing.catalog_types import Benefit, Catalog, Price, Product
+from app.billing.polar_sdk import API_VERSION
+from app.billing.policy_table import PAST_DUE_GRACE
+from app.billing.simulation.lifecycle import Event, Fixed, Lifecycle
+
+Json = dict[str, Any]
+
+EMAIL = "simulated@example.com"
+# Long enough ago that an instant of the life is past when the app is asked.
+AGO = dt.timedelta(minutes=1)
+MADE_AT = "2026-01-01T00:00:00.000000Z"
+ROLES = {
+    "plan": "a paid premium subscription",
+    "other_plan": "a second paid premium subscription",
+    "once": "a paid premium one-time purchase",
+    "free_plan": "a free subscription that is not premium",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happens at Polar, and whether the user has access after it."""
+
+    about: str
+    access: bool
+    lines: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A life from its beginning; `needs` names the products it speaks of."""
+
+    name: str
+    about: str
+    needs: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+
+def read_scenarios() -> dict[str, Scenario]:
+    """Return every scenario by its name, each with the steps of those that it goes on from."""
+    found: dict[str, Scenario] = {}
+    for raw in _data("scenarios.json"):
+        before = found[raw["from"]] if "from" in raw else Scenario("", "", (), ())
+        steps = tuple(Step(step["do"], _access(step["access"]), step["events"]) for step in raw["steps"])
+        needs = tuple(dict.fromkeys([*before.needs, *raw.get("needs", [])]))
+        found[raw["name"]] = Scenario(raw["name"], raw["about"], needs, before.steps + steps)
+    return found
+
+
+def roles_in(catalog: Catalog) -> dict[str, Json]:
+    """Return the products that scenarios speak of, as Polar's API has them; what is not sold is not there."""
+    paid = [product for product in catalog.products if product.premium and not product.free]
+    plans = [product for product in paid if product.recurring]
+    once = [product for product in paid if not product.recurring]
+    free = [product for product in catalog.products if product.recurring and product.free and not product.premium]
+    found = {"plan": plans[:1], "other_plan": plans[1:2], "once": once[:1], "free_plan": free[:1]}
+    return {role: _product(catalog, product) for role, products in found.items() for product in products}
+
+
+def why_not(scenario: Scenario, roles: Mapping[str, Json]) -> str | None:
+    """Return why a scenario cannot be played with these products, or None."""
+    missing = [ROLES[role] for role in scenario.needs if role not in roles]
+    return f"needs {' and '.join(missing)}" if missing else None
+
+
+def begin(catalog: Catalog, user: str) -> Lifecycle:
+    """Begin a life of this user, in which nothing has happened yet."""
+    organization = {"id": catalog.organization.id}
+    names = {**roles_in(catalog), "user": user, "email": EMAIL, "organization": organization}
+    return Lifecycle(_data("objects.json"), names, API_VERSION, dt.datetime.now(dt.UTC) - AGO)
+
+
+def single_event(catalog: Catalog, kind: str, user: str) -> Event | None:
+    """Return an event of a type as the first scenario that fits tells it, or None where none has such an object."""
+    name, _, verb = kind.partition(".")
+    lives = []
+    for scenario in read_scenarios().values():
+        if why_not(scenario, roles_in(catalog)) is None:
+            lives.append(begin(catalog, user))
+            for event in _events(lives[-1], scenario):
+                if event.type == kind:
+                    return event
+    for life in lives:
+        life.state.update(_beside_the_life(catalog))
+        if name in life.state:
+            return next(life.play([name, {}, verb]))
+    return None
+
+
+def _events(life: Lifecycle, scenario: Scenario) -> Iterator[Event]:
+    for step in scenario.steps:
+        for line in step.lines:
+            yield from life.play(line)
+
+
+def _beside_the_life(catalog: Catalog) -> dict[str, Json]:
+    """Return what events tell of besides one customer's life."""
+    made: Json = {"created_at": MADE_AT, "modified_at": None, "metadata": {}}
+    objects: dict[str, Json] = {
+        "organization": {"id": catalog.organization.id, "name": catalog.organization.name, **made},
+        "discount": {"id": str(uuid.uuid4()), "name": "Example", "type": "percentage", "basis_points": 1000, **made},
+    }
+    for product in catalog.products[:1]:
+        objects["product"] = _product(catalog, product)
+    for benefit in catalog.benefits[:1]:
+        objects["benefit"] = _benefit(catalog, benefit)
+    return {name: {key: Fixed(value) for key, value in entry.items()} for name, entry in objects.items()}
+
+
+def _product(catalog: Catalog, product: Product) -> Json:
+    """Return a product of the catalogue as Polar's API has it, in the fields that scenarios and events use."""
+    return {
+        "id": product.id,
+        "created_at": MADE_AT,
+        "modified_at": None,
+        "name": product.name,
+        "description": product.description,
+        "is_archived": product.archived,
+        "is_recurring": product.recurring,
+        "recurring_interval": product.interval,
+        "recurring_interval_count": product.interval_count,
+        "trial_interval": product.trial_interval,
+        "trial_interval_count": product.trial_interval_count,
+        "organization_id": catalog.organization.id,
+        "metadata": {},
+        "prices": [_price(product, price) for price in product.prices],
+        "benefits": [_benefit(catalog, benefit) for benefit in catalog.benefits if benefit.key in product.benefits],
+    }
+
+
+def _price(product: Product, price: Price) -> Json:
+    """Return a price; where the buyer names the amount, it is the one that is offered."""
+    amounts = (price.amount, price.preset, price.minimum, 0)
+    return {
+        "id": price.id,
+        "amount_type": price.type,
+        "price_currency": price.currency,
+        "price_amount": next(amount for amount in amounts if amount is not None),
+        "product_id": product.id,
+    }
+
+
+def _benefit(catalog: Catalog, benefit: Benefit) -> Json:
+    return {
+        "id": benefit.id,
+        "created_at": MADE_AT,
+        "modified_at": None,
+        "type": benefit.type,
+        "description": benefit.description,
+        "organization_id": catalog.organization.id,
+        "metadata": {},
+    }
+
+
+def _access(access: bool | str) -> bool:
+    """Tell what a step expects here: "grace" is access while a declined payment has grace."""
+    return PAST_DUE_GRACE > 0 if access == "grace" else bool(access)
+
+
+def _data(name: str) -> Any:
+    return json.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))

@@ -1,0 +1,84 @@
+"""`simulate`, with this project's own products, on the app without a server."""
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from app.billing.catalog import catalog
+from app.billing.commands.console import Refused
+from app.billing.commands.simulate import Simulation
+from app.billing.events import EVENTS
+from app.billing.simulation.lifecycle import Event
+from app.billing.simulation.play import Told, arranged
+from app.billing.simulation.running_app import RunningApp
+from app.billing.simulation.scenarios import read_scenarios, roles_in, single_event, why_not
+from tests.support.app import Shop
+
+SCENARIOS = read_scenarios()
+FITTING = [each for each in SCENARIOS.values() if why_not(each, roles_in(catalog)) is None]
+
+
+class WithoutServer(RunningApp):
+    """The app of a test, asked at the real time."""
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__("http://127.0.0.1:8000", shop.billing.settings.polar_webhook_secret[0].get_secret_value())
+        self._shop = shop
+
+    def _ask(self, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> tuple[int, bytes]:
+        self._shop.clock.now = time.time_ns() // 1000
+        answer = self._shop.client.request(method, path, headers=headers, content=body)
+        return answer.status_code, answer.content
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+def test_every_scenario_that_fits_the_catalogue_ends_as_expected(
+    open_shop: Callable[..., Shop], seed: int | None
+) -> None:
+    shop = open_shop(catalog=catalog)
+    for scenario in SCENARIOS.values():
+        header = f"x-test-user: {json.dumps({'id': scenario.name})}"
+        app = WithoutServer(shop)
+        simulation = Simulation(app, shop.billing.settings, scenario.name, header, seed is not None, seed)
+        life = simulation.scenario(scenario)
+        assert (life.skipped is None) is (scenario in FITTING)
+        assert life.as_expected is not False, life
+
+
+def test_every_event_type_can_be_sent_where_a_scenario_has_its_object() -> None:
+    told = {kind: single_event(catalog, kind, "user_1") for kind in EVENTS}
+    assert all(event.type == kind for kind, event in told.items() if event is not None)
+    missing = {kind.partition(".")[0] for kind, event in told.items() if event is None}
+    assert not FITTING or missing <= {"subscription", "benefit", "benefit_grant", "customer_seat", "refund"}
+
+
+def test_the_order_is_that_of_the_seed_and_every_event_comes_twice() -> None:
+    told = [Told("first", False, events("a", "b")), Told("second", True, events("c", "d"))]
+    (step,) = arranged(told, duplicates=True, seed=7)
+    assert sorted(event.id for event in step.events) == [*"aabbccdd"]
+    assert step.expected is True
+    assert [step] == arranged(told, duplicates=True, seed=7)
+    assert [step] != arranged(told, duplicates=True, seed=8)
+    assert [[event.id for event in step.events] for step in arranged(told, False, None)] == [["a", "b"], ["c", "d"]]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1", "http://10.0.0.1", "http://127.0.0.1.example.com", "http://[::1", "http://localhost/a"]
+)
+def test_only_an_app_on_this_machine_is_played_to(url: str) -> None:
+    with pytest.raises(Refused):
+        RunningApp(url, "whsec_test")
+
+
+def test_another_secret_is_told(shop: Shop) -> None:
+    app = WithoutServer(shop)
+    assert app.deliver(*events("a")) == 202
+    app._secret = "whsec_another"
+    with pytest.raises(Refused, match="POLAR_WEBHOOK_SECRET"):
+        app.deliver(*events("a"))
+
+
+def events(*ids: str) -> list[Event]:
+    return [Event(each, "unheard.of", {"type": "unheard.of"}) for each in ids]

@@ -1,0 +1,139 @@
+"""What the doctor finds at Polar: the token, the catalogue, the endpoint and its deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
+from tests.operations.doctor.conftest import EVENT_TYPES, WEBHOOK_URL, Patient
+from tests.polar_server import NOT_FOUND
+from tests.support.loopback import LoopbackServer
+
+
+def test_what_the_token_may_not_do_or_should_not(patient: Patient) -> None:
+    for polar in patient.polars:
+        polar.scopes -= {"orders:read", "subscriptions:write", "webhooks:read"}
+        polar.scopes |= {"refunds:write", "organizations:write"}
+        polar.seconds_ahead = 200
+    report = patient.examined(code=1)
+    assert report.found == {
+        "polar_time": [("clock", "is behind by more than a minute")],
+        "token_scope_missing": [
+            ("POLAR_ACCESS_TOKEN", "lacks subscriptions:write"),
+            ("POLAR_ACCESS_TOKEN", "lacks orders:read"),
+        ],
+        "token_scope_extra": [
+            ("POLAR_ACCESS_TOKEN", "has refunds:write"),
+            ("POLAR_ACCESS_TOKEN", "has organizations:write"),
+        ],
+    }
+    assert report.skipped["endpoint_missing"] == "The token lacks a scope."
+    for polar in patient.polars:
+        assert polar.changed() == []
+
+
+def test_a_version_that_polar_has_no_more(patient: Patient) -> None:
+    for polar in patient.polars:
+        polar.always = lambda call: NOT_FOUND
+    report = patient.examined(code=1)
+    assert report.found == {"api_version_removed": [("API version 2026-10", "Polar answers 404 to everything")]}
+    assert report.skipped["product_missing"] == "Polar answered 404."
+
+
+def test_a_catalogue_that_is_not_polars(patient: Patient) -> None:
+    for polar in patient.polars:
+        by_name = {product["name"]: product for product in polar.products.values()}
+        by_name["Free"]["is_archived"] = True
+        by_name["Pro Monthly"]["prices"][0]["price_amount"] = 2900
+        del polar.products[by_name["Lifetime"]["id"]]
+        gone = by_name["Lifetime"]["id"]
+        polar.endpoints.clear()
+        polar.add_endpoint("https://app.invalid/hooks", EVENT_TYPES)
+    report = patient.examined(code=1)
+    assert report.found == {
+        "product_missing": [("product lifetime", f"{gone} is unknown to Polar")],
+        "endpoint_missing": [(WEBHOOK_URL, "is not registered; registered: https://app.invalid/hooks")],
+        "product_archived": [("product free", "is archived")],
+        "price_changed": [("product pro_monthly", "here 19.00 usd; at Polar 29.00 usd")],
+    }
+    assert report.skipped["endpoint_disabled"] == "No endpoint is registered for the app."
+
+
+def test_an_endpoint_that_is_not_as_it_should_be(patient: Patient) -> None:
+    secret = "whsec_another"
+    for polar, endpoint in zip(patient.polars, patient.endpoints(), strict=True):
+        endpoint.update(enabled=False, format="slack", api_version="2026-04", secret=secret)
+        endpoint["events"] = [kind for kind in EVENT_TYPES if kind not in ("order.paid", "refund.created")]
+        for number, code in enumerate((403, 404, 503, None, 301, 403, 202)):
+            polar.add_delivery(f"wh_{number}", "order.paid", code)
+    report = patient.examined(code=1)
+    place = "endpoint endpoint-1"
+    deliveries = report.found.pop("deliveries_failing")
+    assert report.found == {
+        "endpoint_disabled": [(place, "is switched off: what happens meanwhile is lost")],
+        "endpoint_events": [(place, "does not send order.paid")],
+        "endpoint_format": [(place, "sends slack, not raw")],
+        "endpoint_secret": [("POLAR_WEBHOOK_SECRET", f"is not the secret of {place}")],
+        "endpoint_version": [(place, "sends 2026-04; the code is written for 2026-10")],
+        "deliveries_failing": deliveries,
+    }
+    causes = ("no answer", "a redirect", "Bot Fight Mode", "no such route", "its database failed")
+    assert all(cause in what for cause, (_, what) in zip(causes, deliveries, strict=True)), deliveries
+    assert "2 of the newest 7 got 403 (last: order.paid)" in deliveries[2][1]
+    assert secret not in patient.text(code=1)
+
+
+def test_an_endpoint_that_is_registered_twice(patient: Patient) -> None:
+    for polar in patient.polars:
+        twin = dict(next(iter(polar.endpoints.values())), id="endpoint-2", url=f"{WEBHOOK_URL}/")
+        polar.endpoints["endpoint-2"] = twin
+    assert patient.examined().found == {"endpoint_duplicate": [(WEBHOOK_URL, "is registered 2 times")]}
+
+
+class Deployed(LoopbackServer):
+    """What stands at the app's public address, and refuses everything with one status."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        deployed = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("content-length") or 0))
+                self.send_response(deployed.status)
+                self.send_header("location", "https://elsewhere.invalid/")
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Keep quiet."""
+
+        return Handler
+
+
+@pytest.fixture
+def deployed() -> Generator[Deployed]:
+    """An app at its public address."""
+    with Deployed(401) as server:
+        yield server
+
+
+def test_the_deployed_app_refuses_what_is_unsigned(patient: Patient, deployed: Deployed) -> None:
+    report = patient.examined(APP_URL=deployed.url)
+    assert report.found == {}
+    assert "deployed_route" in report.json["passed"]
+
+
+@pytest.mark.parametrize(("status", "cause"), [(301, "a redirect"), (403, "Bot Fight Mode"), (202, "was accepted")])
+def test_something_stands_before_the_deployed_app(
+    patient: Patient, deployed: Deployed, status: int, cause: str
+) -> None:
+    deployed.status = status
+    ((place, what),) = patient.examined(code=1, APP_URL=deployed.url).found["deployed_route"]
+    assert place == f"POST {deployed.url}/webhooks/polar"
+    assert what.startswith(f"answers {status}, not 401: ")
+    assert cause in what
