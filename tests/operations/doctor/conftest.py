@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from polar.v2026_10.literals import WebhookEventType
 
 from tests.catalogues import CATALOGUES
 from tests.operations.conftest import CATALOGUE
 from tests.operations.doctor.projects import copied_project
 from tests.operations.polar_checks import PolarChecks
 from tests.operations.side import WEBHOOK_SECRET, Pair, Ran, Side, copied
+from tests.support import api_version
 
-EVENT_TYPES = get_args(WebhookEventType)
+EVENT_TYPES = get_args(import_module(f"{api_version.module_name()}.literals").WebhookEventType)
 APP_URL = "https://app.invalid"
 WEBHOOK_URL = f"{APP_URL}/webhooks/polar"
 

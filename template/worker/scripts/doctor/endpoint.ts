@@ -1,5 +1,5 @@
 /** The webhook endpoint at Polar, its deliveries, and the address that it calls. */
-import { API_VERSION } from "../../src/billing/catalog.ts";
+import { API_VERSION } from "../../src/billing/polar-sdk.ts";
 import { optionalObject, type PolarObject, text } from "../../src/billing/read.ts";
 import { DELIVERY_CAUSES } from "./checks.ts";
 import type { Examination, Found } from "./examination.ts";

@@ -1,5 +1,5 @@
 /** Asking Polar, with answers as they are: status, headers, JSON. */
-import { createPolarCore, type PolarCore } from "@polar-sh/sdk/2026-10";
+import { createPolarCore, type PolarCore } from "../../src/billing/polar-sdk.ts";
 import { isObject, optionalObject, type PolarObject, text } from "../../src/billing/read.ts";
 import type { PolarSettings } from "../../src/settings.ts";
 import { Skipped } from "./skipped.ts";

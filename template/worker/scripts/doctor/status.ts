@@ -1,5 +1,6 @@
 /** How billing stands: what is sold, where, and what the tables count. */
-import { API_VERSION, CATALOG } from "../../src/billing/catalog.ts";
+import { CATALOG } from "../../src/billing/catalog.ts";
+import { API_VERSION } from "../../src/billing/polar-sdk.ts";
 import { formatOptionalInstant } from "../../src/billing/time.ts";
 import { schemes } from "./environment.ts";
 import type { Examination } from "./examination.ts";

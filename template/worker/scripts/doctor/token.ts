@@ -1,5 +1,5 @@
 /** The access token, the API version and the clock, by what Polar answers. */
-import { API_VERSION } from "../../src/billing/catalog.ts";
+import { API_VERSION } from "../../src/billing/polar-sdk.ts";
 import { SCOPES_DANGEROUS, SCOPES_NEEDED, type ScopeProbe } from "./checks.ts";
 import type { Examination, Found } from "./examination.ts";
 import { Skipped } from "./skipped.ts";
@@ -56,7 +56,7 @@ export async function apiVersionEnding(): Promise<Found[]> {
   return [{ place: `API version ${API_VERSION}`, what: `is removed with the release of ${removal}` }];
 }
 
-/** When a version such as 2026-10 is removed. */
+/** When a version is removed. */
 export function removalMonth(version: string): string {
   const [year = 0, month = 0] = version.split("-").map(Number);
   return new Date(Date.UTC(year, month - 1 + MONTHS_ALIVE, 1)).toISOString().slice(0, 7);

@@ -12,7 +12,6 @@ from app.billing.polar_sdk import sdk
 from app.billing.read import Json
 from app.billing.reconcile import PolarGone
 
-API_VERSION = Polar.version
 TIMEOUT_SECONDS = 5.0
 PAGE_SIZE = 100
 MAX_PAGES = 50

@@ -9,7 +9,7 @@ from app.billing.doctor.checks import DELIVERY_CAUSES
 from app.billing.doctor.examination import Examination, Found
 from app.billing.doctor.generated import EVENTS
 from app.billing.doctor.skipped import Skipped
-from app.billing.polar import API_VERSION
+from app.billing.polar_sdk import API_VERSION
 from app.billing.read import Json, mapping, text
 
 TIMEOUT_SECONDS = 10.0

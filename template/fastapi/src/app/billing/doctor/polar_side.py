@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Literal
 
 from polar import PolarNetworkError
-from polar.v2026_10 import Polar
 
 from app.billing.doctor.skipped import Skipped
+from app.billing.polar_sdk import sdk
 from app.billing.read import Json, mapping
 
 PAGE_SIZE = 100
@@ -53,7 +53,7 @@ class PolarSide:
     def __init__(self, token: str, server: Literal["sandbox", "production"], base_url: str | None) -> None:
         self.server = server
         self.token = token
-        self._sdk = Polar(token, environment=server, base_url=base_url, timeout=TIMEOUT_SECONDS)
+        self._sdk = sdk.Polar(token, environment=server, base_url=base_url, timeout=TIMEOUT_SECONDS)
         self._reached = True
 
     def ask(self, method: str, path: str, query: Mapping[str, object] | None = None, body: object = None) -> Answer:

@@ -8,7 +8,7 @@ from app.billing.doctor.examination import Examination
 from app.billing.doctor.products import shown_prices
 from app.billing.doctor.skipped import Skipped
 from app.billing.doctor.token import removal_month
-from app.billing.polar import API_VERSION
+from app.billing.polar_sdk import API_VERSION
 from app.billing.time import to_iso
 
 GROUPED = "SELECT {0} AS name, COUNT(*) AS number FROM {1} GROUP BY {0} ORDER BY {0}"

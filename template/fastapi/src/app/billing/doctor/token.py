@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from app.billing.doctor.checks import SCOPES_DANGEROUS, SCOPES_NEEDED
 from app.billing.doctor.examination import Examination, Found
 from app.billing.doctor.skipped import Skipped
-from app.billing.polar import API_VERSION
+from app.billing.polar_sdk import API_VERSION
 
 MAX_CLOCK_SKEW_SECONDS = 60
 MONTHS_ALIVE = 9
@@ -58,7 +58,7 @@ def api_version_ending(_x: Examination) -> Iterator[Found]:
 
 
 def removal_month(version: str) -> datetime:
-    """Return when a version such as 2026-10 is removed."""
+    """Return when a version is removed."""
     year, month = (int(part) for part in version.split("-"))
     years, months = divmod(month - 1 + MONTHS_ALIVE, 12)
     return datetime(year + years, months + 1, 1, tzinfo=UTC)
