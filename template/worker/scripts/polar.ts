@@ -1,13 +1,16 @@
 /** Polar's API for commands: the calls that only they make, no faster than Polar allows. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { models, PolarCore } from "@polar-sh/sdk/2026-10";
-import { getCustomers, listCustomers, updateCustomers } from "@polar-sh/sdk/2026-10/services/customers";
+import { all, asPolarApiError, createCore, one, PolarApi } from "../src/billing/polar.ts";
 import {
+  getCustomers,
+  listCustomers,
   listWebhookDeliveriesWebhooks,
   listWebhookEndpointsWebhooks,
+  type models,
+  type PolarCore,
   redeliverWebhookEventWebhooks,
-} from "@polar-sh/sdk/2026-10/services/webhooks";
-import { all, asPolarApiError, createCore, one, PolarApi } from "../src/billing/polar.ts";
+  updateCustomers,
+} from "../src/billing/polar-sdk.ts";
 import type { PolarObject } from "../src/billing/read.ts";
 import type { PolarSettings } from "../src/settings.ts";
 import { note } from "./console.ts";

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from polar.v2026_10.literals import WebhookEventType
 
 from tests.catalogues import CATALOGUES
 from tests.operations.conftest import CATALOGUE, RUNTIMES
@@ -17,10 +17,11 @@ from tests.operations.doctor.projects import copied_project
 from tests.operations.polar_checks import PolarChecks
 from tests.operations.side import WEBHOOK_SECRET, Pair, Ran, Side, copied, migrated
 from tests.profiles import Profile
+from tests.support import api_version
 from tests.support.apps import Variant, install
 from tests.support.render import render
 
-EVENT_TYPES = get_args(WebhookEventType)
+EVENT_TYPES = get_args(import_module(f"{api_version.module_name()}.literals").WebhookEventType)
 APP_URL = "https://app.invalid"
 WEBHOOK_URL = f"{APP_URL}/webhooks/polar"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.catalogues import CATALOGUES, ORGANIZATION_ID
 from tests.operations.conftest import CATALOGUE
 from tests.operations.doctor.projects import Edit, Mutation
+from tests.support.api_version import API_VERSION
 
 _APP, _MAIN = "src/app.ts", "src/app/main.py"
 _WEBHOOK, _INBOX = "src/billing/webhook.ts", "src/app/billing/inbox.py"
@@ -173,8 +174,8 @@ OTHER_ORGANIZATION = Mutation(
 )
 OLD_VERSION = Mutation(
     "the code speaks an older version",
-    (Edit("src/billing/polar-sdk.ts", 'API_VERSION = "2026-04"', 'API_VERSION = "2026-10"'),),
-    (Edit("src/app/billing/polar_sdk.py", 'API_VERSION = "2026-04"', 'API_VERSION = "2026-10"'),),
+    (Edit("src/billing/polar-sdk.ts", 'API_VERSION = "2026-04"', f'API_VERSION = "{API_VERSION}"'),),
+    (Edit("src/app/billing/polar_sdk.py", 'API_VERSION = "2026-04"', f'API_VERSION = "{API_VERSION}"'),),
     {"api_version_ending": ("API version 2026-04",), "endpoint_version": ("endpoint endpoint-1",)},
 )
 NOT_MIGRATED = Mutation(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.operations.doctor.conftest import EVENT_TYPES, WEBHOOK_URL, Patient
 from tests.polar_server import NOT_FOUND
+from tests.support.api_version import API_VERSION
 from tests.support.loopback import LoopbackServer
 
 
@@ -38,7 +39,7 @@ def test_a_version_that_polar_has_no_more(patient: Patient) -> None:
     for polar in patient.polars:
         polar.always = lambda call: NOT_FOUND
     report = patient.examined(code=1)
-    assert report.found == {"api_version_removed": [("API version 2026-10", "Polar answers 404 to everything")]}
+    assert report.found == {"api_version_removed": [(f"API version {API_VERSION}", "Polar answers 404 to everything")]}
     assert report.skipped["product_missing"] == "Polar answered 404."
 
 
@@ -76,7 +77,7 @@ def test_an_endpoint_that_is_not_as_it_should_be(patient: Patient) -> None:
         "endpoint_events": [(place, "does not send order.paid")],
         "endpoint_format": [(place, "sends slack, not raw")],
         "endpoint_secret": [("POLAR_WEBHOOK_SECRET", f"is not the secret of {place}")],
-        "endpoint_version": [(place, "sends 2026-04; the code is written for 2026-10")],
+        "endpoint_version": [(place, f"sends 2026-04; the code is written for {API_VERSION}")],
         "deliveries_failing": deliveries,
     }
     causes = ("no answer", "a redirect", "Bot Fight Mode", "no such route", "its database failed")

@@ -56,7 +56,7 @@ export async function apiVersionEnding(): Promise<Found[]> {
   return [{ place: `API version ${API_VERSION}`, what: `is removed with the release of ${removal}` }];
 }
 
-/** When a version such as 2026-10 is removed. */
+/** When a version is removed. */
 export function removalMonth(version: string): string {
   const [year = 0, month = 0] = version.split("-").map(Number);
   return new Date(Date.UTC(year, month - 1 + MONTHS_ALIVE, 1)).toISOString().slice(0, 7);

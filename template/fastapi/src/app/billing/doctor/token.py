@@ -58,7 +58,7 @@ def api_version_ending(_x: Examination) -> Iterator[Found]:
 
 
 def removal_month(version: str) -> datetime:
-    """Return when a version such as 2026-10 is removed."""
+    """Return when a version is removed."""
     year, month = (int(part) for part in version.split("-"))
     years, months = divmod(month - 1 + MONTHS_ALIVE, 12)
     return datetime(year + years, months + 1, 1, tzinfo=UTC)
