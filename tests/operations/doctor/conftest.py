@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,11 +12,14 @@ from typing import Any, get_args
 import pytest
 
 from tests.catalogues import CATALOGUES
-from tests.operations.conftest import CATALOGUE
+from tests.operations.conftest import CATALOGUE, RUNTIMES
 from tests.operations.doctor.projects import copied_project
 from tests.operations.polar_checks import PolarChecks
-from tests.operations.side import WEBHOOK_SECRET, Pair, Ran, Side, copied
+from tests.operations.side import WEBHOOK_SECRET, Pair, Ran, Side, copied, migrated
+from tests.profiles import Profile
 from tests.support import api_version
+from tests.support.apps import Variant, install
+from tests.support.render import render
 
 EVENT_TYPES = get_args(import_module(f"{api_version.module_name()}.literals").WebhookEventType)
 APP_URL = "https://app.invalid"
@@ -80,12 +83,40 @@ class Patient:
 @pytest.fixture
 def patient(_migrated: tuple[Side, ...], tmp_path: Path) -> Generator[Patient]:
     """A healthy project on copies of its own, code and store."""
+    with _copies(_migrated, tmp_path) as pair:
+        yield Patient(pair, {"APP_URL": APP_URL})
+
+
+@pytest.fixture(scope="session")
+def _demo(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Side, ...]:
+    folder = tmp_path_factory.mktemp("demo")
+    with PolarChecks([]) as nobody:
+        return tuple(_demo_side(variant, template, folder, nobody) for variant in RUNTIMES)
+
+
+def _demo_side(variant: Variant, template: Path, folder: Path, nobody: PolarChecks) -> Side:
+    profile = Profile(f"{variant.name}-demo", variant.runtime, answers={"database": variant.database})
+    project = render(profile, template, folder / profile.name, None)
+    install(variant, project)
+    return migrated(variant, project, folder / f"{profile.name}-store", nobody)
+
+
+@pytest.fixture
+def demo(_demo: tuple[Side, ...], tmp_path: Path) -> Generator[Patient]:
+    """A fresh project with the demo products, as its author first sees it."""
+    with _copies(_demo, tmp_path) as pair:
+        yield Patient(pair, {"POLAR_SERVER": "demo", "APP_URL": "http://localhost:9"})
+
+
+@contextmanager
+def _copies(originals: tuple[Side, ...], folder: Path) -> Generator[Pair]:
+    """Copies of code and store, beside a Polar each where our endpoint is registered."""
     with ExitStack() as stack:
         sides = []
-        for original in _migrated:
+        for original in originals:
             polar = stack.enter_context(PolarChecks(CATALOGUES[CATALOGUE]()))
             polar.add_endpoint(WEBHOOK_URL, EVENT_TYPES, id="endpoint-1", secret=WEBHOOK_SECRET)
-            side = copied(original, tmp_path / original.variant.name, polar)
-            side.project = copied_project(original.project, tmp_path / f"{original.variant.name}-project")
+            side = copied(original, folder / original.variant.name, polar)
+            side.project = copied_project(original.project, folder / f"{original.variant.name}-project")
             sides.append(side)
-        yield Patient(Pair(*sides), {"APP_URL": APP_URL})
+        yield Pair(*sides)

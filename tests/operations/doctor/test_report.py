@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.operations.doctor.conftest import Patient
+from tests.operations.doctor.mutations import BEFORE_THE_GUARD, EVENT_REMOVED, UNVERIFIED
+from tests.support.render import ROOT
 
 ALONE = "http://localhost:9"  # nothing listens there
 
@@ -28,3 +32,27 @@ def test_without_network_it_runs_what_it_can_and_says_what_it_skipped(patient: P
     assert {"No answer from Polar.", "No answer from APP_URL."} <= reasons
     assert "product_missing" in report.skipped
     assert "webhook_unsigned" in report.json["passed"]
+
+
+def test_a_fresh_demo_is_told_of_its_ids_and_of_nothing_else(demo: Patient) -> None:
+    text = demo.text(code=1)
+    assert list(demo.examined(code=1).found) == ["demo_ids"]
+    assert _excerpts()[0] in text
+
+
+def test_a_broken_demo_is_told_as_the_readme_shows_it(demo: Patient) -> None:
+    for mutation in (UNVERIFIED, EVENT_REMOVED, BEFORE_THE_GUARD):
+        mutation.apply(demo.pair)
+    text = demo.text(code=1)
+    for excerpt in _excerpts()[1:]:
+        assert excerpt in text, text
+
+
+def _excerpts() -> list[str]:
+    """The pieces of reports in the README."""
+    chapter = (ROOT / "README.md").read_text().partition("## Is it right? The doctor")[2].partition("\n## ")[0]
+    return [
+        piece.strip("\n")
+        for block in re.findall("```markdown\n(.*?)```", chapter, re.S)
+        for piece in block.split("…\n")
+    ]

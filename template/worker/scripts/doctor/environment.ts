@@ -64,7 +64,7 @@ export async function secretReadable(): Promise<Found[]> {
 
 /** An address that Polar cannot call: it wants https. */
 export async function appUrlInsecure(x: Examination): Promise<Found[]> {
-  if (x.isLocal) throw new Skipped("APP_URL is this machine.");
+  if (x.isLocal) throw new Skipped("APP_URL is this machine, which Polar cannot call.");
   if (x.webhookUrl.startsWith("https://")) return [];
   return [{ place: "APP_URL", what: "does not begin with https://" }];
 }

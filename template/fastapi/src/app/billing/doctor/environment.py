@@ -69,6 +69,6 @@ def secret_readable(_x: Examination) -> Iterator[Found]:
 def app_url_insecure(x: Examination) -> Iterator[Found]:
     """Report an address that Polar cannot call: it wants https."""
     if x.is_local:
-        raise Skipped("APP_URL is this machine.")
+        raise Skipped("APP_URL is this machine, which Polar cannot call.")
     if not x.webhook_url.startswith("https://"):
         yield Found("APP_URL", "does not begin with https://")
