@@ -13,7 +13,8 @@ _ROUTES = "src/app/billing/routes.py"
 _POLICY_TS, _POLICY_PY = "src/billing/policy-table.ts", "src/app/billing/policy_table.py"
 _CATALOG_TS, _CATALOG_PY = "src/billing/catalog.ts", "src/app/billing/catalog.py"
 _VERIFIER_TS = "    await webhooks.validateEvent(body, headers, secret);\n"
-_VERIFIER_PY = "        validate_event(body, dict(headers), secret, EVENT_TYPES, lambda payload: payload)\n"
+_VERIFIER_PY = "        return validate_event(body, dict(headers), secret, EVENT_TYPES, _Signed)\n"
+_OPENED = "next((signed for secret in secrets if (signed := _open(secret, headers, body))), None)"
 _WITHOUT_CLOCK_TS = """
     const content = `${headers["webhook-id"]}.${headers["webhook-timestamp"]}.${new TextDecoder().decode(body)}`;
     const algorithm = { name: "HMAC", hash: "SHA-256" };
@@ -26,7 +27,8 @@ _WITHOUT_CLOCK_PY = """
         sent = {name.lower(): value for name, value in headers.items()}
         content = f"{sent.get('webhook-id')}.{sent.get('webhook-timestamp')}.".encode() + body
         mac = hmac.digest(secret.encode(), content, hashlib.sha256)
-        return sent.get("webhook-signature") == f"v1,{base64.b64encode(mac).decode()}"
+        right = sent.get("webhook-signature") == f"v1,{base64.b64encode(mac).decode()}"
+        return _Signed(None) if right else None
 """
 _PRO_MONTHLY = next(product["id"] for product in CATALOGUES[CATALOGUE]() if product["name"] == "Pro Monthly")
 _WRONG_ID = "12345678-1234-4234-8234-123456789012"
@@ -35,7 +37,7 @@ UNVERIFIED = Mutation(
     "the signature is not verified",
     (Edit(_WEBHOOK, "  if (secretsAreNoMatter()) {", "  if (!(await isSigned(body, headers, deps.secrets))) {"),
      Edit(_WEBHOOK, "const secretsAreNoMatter = () => false;\n\nasync function isSigned(", "async function isSigned(")),
-    (Edit(_INBOX, "    if False:\n", "    if not verify(secrets, headers, body):\n"),),
+    (Edit(_INBOX, "    signed = _Signed(None)\n", f"    signed = {_OPENED}\n"),),
     {
         "webhook_unsigned": ("POST /webhooks/polar",),
         "webhook_wrong_signature": ("POST /webhooks/polar",),
@@ -66,7 +68,7 @@ EVERYBODY_HAS_ACCESS = Mutation(
 ANY_SIGNATURE = Mutation(
     "any signature will do",
     (Edit(_WEBHOOK, '    return headers["webhook-signature"] !== undefined;\n', _VERIFIER_TS),),
-    (Edit(_INBOX, '        return "webhook-signature" in {name.lower() for name in headers}\n', _VERIFIER_PY),),
+    (Edit(_INBOX, '        return _Signed(None) if "webhook-signature" in headers else None\n', _VERIFIER_PY),),
     {
         "webhook_wrong_signature": ("POST /webhooks/polar",),
         "webhook_stale": ("POST /webhooks/polar",) * 2,
@@ -98,8 +100,7 @@ BEHIND_SIGN_IN = Mutation(
     "the route wants a signed-in user",
     (Edit(_APP, "    app.use(path, requireUser);\n    app.post(path, (c) => {\n      const { webhookSecrets",
           "    app.post(path, (c) => {\n      const { webhookSecrets"),),
-    (Edit(_ROUTES, "import BillingDep, ClientIp, CurrentUser, Now, current_user\n",
-          "import BillingDep, ClientIp, CurrentUser, Now\n"),
+    (Edit(_ROUTES, "CurrentUser, Now, billing_of, current_user\n", "CurrentUser, Now, billing_of\n"),
      Edit(_ROUTES, "    status_code=202,\n    dependencies=[Depends(current_user)],\n", "    status_code=202,\n"),
      Edit(_ROUTES, '"/webhooks/polar/", dependencies=[Depends(current_user)], ', '"/webhooks/polar/", ')),
     {"webhook_route": ("POST /webhooks/polar", "POST /webhooks/polar/")},

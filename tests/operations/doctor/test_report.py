@@ -50,7 +50,7 @@ def test_a_broken_demo_is_told_as_the_readme_shows_it(demo: Patient) -> None:
 
 def _excerpts() -> list[str]:
     """The pieces of reports in the README."""
-    chapter = (ROOT / "README.md").read_text().partition("## Is it right? The doctor")[2].partition("\n## ")[0]
+    chapter = (ROOT / "README.md").read_text().partition("## Is it right? The doctor")[2].partition("\n## Questions")[0]
     return [
         piece.strip("\n")
         for block in re.findall("```markdown\n(.*?)```", chapter, re.S)
