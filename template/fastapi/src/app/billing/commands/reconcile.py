@@ -29,9 +29,9 @@ def reconcile(
 ) -> None:
     """Correct what differs from Polar.
 
-    For all customers: those known here, and those that only Polar knows. It takes four calls or more a customer, no faster
-    than Polar allows, and tells where to go on when it is stopped. None of your reactions run. Ends with 1 where a
-    customer could not be compared.
+    For all customers: those known here, and those that only Polar knows. It takes four calls or more a customer, no
+    faster than Polar allows, and tells where to go on when it is stopped. None of your reactions run. Ends with 1 where
+    a customer could not be compared.
 
     Example: uv run billing reconcile --dry-run --user user_1
     """
