@@ -2,11 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { models, PolarCore } from "@polar-sh/sdk/2026-10";
 import { getCustomers, listCustomers, updateCustomers } from "@polar-sh/sdk/2026-10/services/customers";
-import {
-  listWebhookDeliveriesWebhooks,
-  listWebhookEndpointsWebhooks,
-  redeliverWebhookEventWebhooks,
-} from "@polar-sh/sdk/2026-10/services/webhooks";
+import { listWebhookDeliveriesWebhooks, listWebhookEndpointsWebhooks } from "@polar-sh/sdk/2026-10/services/webhooks";
 import { all, asPolarApiError, createCore, one, PolarApi } from "../src/billing/polar.ts";
 import type { PolarObject } from "../src/billing/read.ts";
 import type { PolarSettings } from "../src/settings.ts";
@@ -60,11 +56,14 @@ export class OperatorPolar extends PolarApi {
     return all((paging) => listWebhookDeliveriesWebhooks(this.#core)({ ...query, ...paging }), MAX_PAGES);
   }
 
-  /** Has an event delivered once more. */
+  /** Has an event delivered once more. The answer has no body that could be read. */
   async redeliver(webhookId: string): Promise<void> {
-    await redeliverWebhookEventWebhooks(this.#core)(webhookId).catch((error: unknown) => {
+    try {
+      const request = this.#core.buildRequest("POST", "/v1/webhooks/events/{id}/redeliver", { id: webhookId });
+      await this.#core.parseResponse(await this.#core.sendRequest(request), "none");
+    } catch (error) {
       throw asPolarApiError(error);
-    });
+    }
   }
 }
 
