@@ -8,7 +8,6 @@ import {
   listWebhookEndpointsWebhooks,
   type models,
   type PolarCore,
-  redeliverWebhookEventWebhooks,
   updateCustomers,
 } from "../src/billing/polar-sdk.ts";
 import type { PolarObject } from "../src/billing/read.ts";
@@ -63,11 +62,14 @@ export class OperatorPolar extends PolarApi {
     return all((paging) => listWebhookDeliveriesWebhooks(this.#core)({ ...query, ...paging }), MAX_PAGES);
   }
 
-  /** Has an event delivered once more. */
+  /** Has an event delivered once more. The answer has no body that could be read. */
   async redeliver(webhookId: string): Promise<void> {
-    await redeliverWebhookEventWebhooks(this.#core)(webhookId).catch((error: unknown) => {
+    try {
+      const request = this.#core.buildRequest("POST", "/v1/webhooks/events/{id}/redeliver", { id: webhookId });
+      await this.#core.parseResponse(await this.#core.sendRequest(request), "none");
+    } catch (error) {
       throw asPolarApiError(error);
-    });
+    }
   }
 }
 

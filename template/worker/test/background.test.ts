@@ -7,7 +7,7 @@ import { findDisagreements } from "../src/billing/disagreement";
 import { runOutbox } from "../src/billing/outbox";
 import type { ReactionContext, Reactions } from "../src/billing/reactions";
 import type { PolarObject } from "../src/billing/read";
-import { PolarGone, type PolarReader, reconcileCustomer } from "../src/billing/reconcile";
+import { driftOf, PolarGone, type PolarReader, reconcileCustomer } from "../src/billing/reconcile";
 import { retain } from "../src/billing/retention";
 import { DAY_US, formatInstant, MINUTE_US, SECOND_US } from "../src/billing/time";
 import * as polar from "./support/deliveries";
@@ -251,6 +251,24 @@ describe("reconciling", () => {
     expect(await rows("billing_orders")).toMatchObject([{ id: uuid(300), version: 0, webhook_id: "" }]);
     expect((await accessOf(env.DB, "user_100", NOW, TEST_CATALOG)).access).toBe(true);
     expect(await keys()).toEqual([]);
+  });
+
+  test("shows the drift, and writes nothing", async () => {
+    const before = await polar.projections();
+    const drift = (await driftOf(env.DB, reader(), uuid(100))) ?? [];
+    expect(drift.map(({ kind, column, here, polar: there }) => [kind, column, here, there])).toEqual(
+      expect.arrayContaining([
+        ["customer", "email", null, "user_100@example.com"],
+        ["subscription", "status", "past_due", "active"],
+        ["subscription", "past_due_us", NOW - 30 * DAY_US, null],
+        ["order", null, null, null],
+        ["benefit_grant", null, null, null],
+      ]),
+    );
+    expect(await polar.projections()).toEqual(before);
+    await reconcileCustomer(env.DB, reader(), uuid(100), later);
+    expect(await driftOf(env.DB, reader(), uuid(100))).toEqual([]);
+    expect(await driftOf(env.DB, reader({ customerState: new PolarGone() }), uuid(100))).toBeNull();
   });
 
   test("writes nothing the second time", async () => {

@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { accessOf } from "../src/billing/access";
 import { EVENTS } from "../src/billing/events";
-import { retryFailed } from "../src/billing/inbox";
+import { replay, retryFailed } from "../src/billing/inbox";
 import type { PolarObject } from "../src/billing/read";
 import { retain } from "../src/billing/retention";
 import { DAY_US, formatInstant, HOUR_US, SECOND_US } from "../src/billing/time";
@@ -188,5 +188,46 @@ describe("personal data", () => {
     await deliver(event("customer.created", 1, polar.customer(101)));
     await deliver(event("customer.deleted", 2, deleted));
     expect(await rows("billing_customers")).toMatchObject([{ email: null }, { email: "user_101@example.com" }]);
+  });
+});
+
+describe("replay", () => {
+  const paid = event("order.paid", 1, DATA.order as PolarObject);
+  const onPaid = { order_paid: () => undefined };
+  const keys = async () => (await rows<{ key: string }>("billing_reactions")).map(({ key }) => key);
+
+  test("applies a stored event again, and tells nobody of access, also not later", async () => {
+    await deliver(paid, { id: "wh_1" });
+    await env.DB.batch(["billing_orders", "billing_access"].map((table) => env.DB.prepare(`DELETE FROM ${table}`)));
+    expect(await replay(env.DB, "wh_1", NOW)).toBe("processed");
+    expect(await rows("billing_orders")).toHaveLength(1);
+    expect(await keys()).toEqual([]);
+    const [access] = await rows<{ check_us: number | null }>("billing_access");
+    expect(access?.check_us ?? NOW + 1).toBeGreaterThan(NOW);
+    expect(await replay(env.DB, "unknown", NOW)).toBeNull();
+  });
+
+  test("leaves users whom an event waits for", async () => {
+    await deliver(paid, { id: "wh_1" });
+    await replay(env.DB, "wh_1", NOW);
+    expect(await rows("billing_access")).toMatchObject([{ check_us: NOW, access: 0 }]);
+  });
+
+  test("writes reactions that were not written, when asked to", async () => {
+    await deliver(paid, { id: "wh_1" });
+    for (const now of [NOW + 1, NOW + 2]) {
+      await replay(env.DB, "wh_1", now, onPaid);
+      expect(await keys()).toEqual([`order_paid:${(DATA.order as PolarObject).id}`]);
+    }
+  });
+
+  test("leaves an event that was applied and cannot be now as it was", async () => {
+    await deliver(paid, { id: "wh_1" });
+    await env.DB.prepare("UPDATE billing_webhook_events SET body = ?1")
+      .bind(new Uint8Array([123]))
+      .run();
+    const before = await inbox();
+    expect(await replay(env.DB, "wh_1", NOW)).toBe("failed");
+    expect(await inbox()).toEqual(before);
   });
 });

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, text
 
-from app.billing import repository
+from app.billing import compare_access, repository
 from app.billing.background import run_background
 from app.billing.dialect import Step
 from app.billing.events import EVENTS
@@ -16,7 +16,7 @@ from app.billing.projections import Event
 from app.billing.time import HOUR, MINUTE, SECOND
 from app.database import Database
 from tests.support import deliveries
-from tests.support.deliveries import NOW, Json, apply, customer, decision_for, event, rows_of, subscription
+from tests.support.deliveries import CATALOG, NOW, Json, apply, customer, decision_for, event, rows_of, subscription
 from tests.support.sign import SECRET, signed
 
 DATA: dict[str, Callable[[], Json]] = {
@@ -203,3 +203,42 @@ def test_replay_applies_a_stored_event_again(database: Database) -> None:
     assert replay(database, webhook_id, NOW) is Outcome.PROCESSED
     assert decision_for(database).access
     assert replay(database, "unknown", NOW) is None
+    assert rows_of(database, "billing_reactions") == []
+
+
+def test_replay_tells_nobody_of_access_also_not_later(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare_access, "own_catalog", CATALOG)
+    webhook_id, _ = delivered = event("subscription.active", subscription())
+    apply(database, delivered)
+    with database.write() as connection:
+        connection.execute(text("DELETE FROM billing_access"))
+    replay(database, webhook_id, NOW)
+    (access,) = rows_of(database, "billing_access")
+    assert (access["access"], access["changes"], access["check_us"] > NOW) == (True, 1, True)
+
+
+def test_replay_leaves_users_whom_an_event_waits_for(database: Database) -> None:
+    webhook_id, _ = delivered = event("subscription.active", subscription())
+    apply(database, delivered)
+    replay(database, webhook_id, NOW)
+    (access,) = rows_of(database, "billing_access")
+    assert (access["access"], access["check_us"]) == (False, NOW)
+
+
+def test_replay_with_reactions_writes_those_that_were_not_written(database: Database) -> None:
+    webhook_id, _ = delivered = event("order.paid", deliveries.order())
+    apply(database, delivered)
+    for _ in range(2):
+        replay(database, webhook_id, NOW, {"order_paid": lambda payload, delivery: None})
+        assert [row["key"] for row in rows_of(database, "billing_reactions")] == ["order_paid:o1"]
+
+
+def test_what_was_applied_and_cannot_be_replayed_stays_as_it_was(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook_id, _ = delivered = event("subscription.active", subscription())
+    apply(database, delivered)
+    before = stored(database)
+    monkeypatch.setattr(repository, "apply_event", None)
+    assert replay(database, webhook_id, NOW) is Outcome.FAILED
+    assert stored(database) == before

@@ -8,7 +8,7 @@ import pytest
 from app.billing import compare_access
 from app.billing.background import run_background
 from app.billing.read import Unreadable
-from app.billing.reconcile import PolarGone, Report, reconcile_customer
+from app.billing.reconcile import Difference, PolarGone, Report, drift_of, reconcile_customer
 from app.billing.tables import metadata
 from app.billing.time import DAY, HOUR, MINUTE, SECOND, to_iso
 from app.database import Database
@@ -85,6 +85,23 @@ def test_lost_events_are_made_up_for(database: Database, monkeypatch: pytest.Mon
     (access,) = rows_of(database, "billing_access")
     assert (access["access"], access["changes"], access["check_us"] > NOW) == (True, 1, True)
     assert reconcile_customer(database, Polar(**FULL), "c1", NOW) == Report("c1", "equal", 0)
+
+
+def test_a_drift_is_shown_and_nothing_is_written(database: Database) -> None:
+    apply(database, event("subscription.active", subscription()), event("benefit_grant.created", grant()))
+    before = everything(database)
+    polar = Polar(subscriptions=[subscription(status="canceled")], orders=[order()])
+    differences = drift_of(database, polar, "c1")
+    assert differences is not None
+    assert [difference for difference in differences if difference.kind != "customer"] == [
+        Difference("subscription", "s1", "status", "active", "canceled"),
+        Difference("order", "o1"),
+        Difference("benefit_grant", "g1", "is_granted", True, False),
+    ]
+    assert everything(database) == before
+    reconcile_customer(database, polar, "c1", NOW)
+    assert drift_of(database, polar, "c1") == []
+    assert drift_of(database, Polar(state=PolarGone()), "c1") is None
 
 
 def test_a_change_is_written_and_later_events_still_win(database: Database) -> None:
