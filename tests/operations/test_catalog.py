@@ -19,7 +19,6 @@ DIFF = ("catalog", "diff")
 UPDATE = "To bring it into the code: copier update --trust --defaults --data refresh_catalog=true"
 Json = dict[str, Any]
 Change = Callable[[Json], object]
-PRO, LIFETIME = "Pro Monthly", "Lifetime"
 
 
 def _archive(sold: Json) -> None:
@@ -36,15 +35,16 @@ def _rename(sold: Json) -> None:
 
 def _price(sold: Json) -> None:
     old, *others = sold["prices"]
-    sold["prices"] = [{**old, "is_archived": True}, {**old, "id": "new", "price_amount": 2100}, *others]
+    sold["prices"] = [
+        {**old, "is_archived": True},
+        {**old, "id": "new", "price_amount": 2100},
+        *others,
+        metered("0.50"),
+    ]
 
 
 def _currency(sold: Json) -> None:
     sold["prices"].pop()
-
-
-def _meter(sold: Json) -> None:
-    sold["prices"].append(metered("0.50"))
 
 
 def _benefits(sold: Json) -> None:
@@ -55,45 +55,32 @@ def _benefit_name(sold: Json) -> None:
     sold["benefits"] = [{**sold["benefits"][0], "description": "Support"}, *sold["benefits"][1:]]
 
 
-CHANGES: dict[str, tuple[str, Change, int, str, str]] = {
-    "archived": (PRO, _archive, 1, "archived", "pro_monthly: is no longer for sale at Polar"),
-    "draft": (PRO, _draft, 1, "archived", "pro_monthly: is no longer for sale at Polar"),
-    "renamed": (PRO, _rename, 0, "renamed", 'pro_monthly: is called "Pro\ufffd[31m" at Polar, not "Pro Monthly"'),
-    "price": (
-        PRO,
+MATTERS: dict[str, tuple[Change, str, str]] = {
+    "Free": (_draft, "archived", "free: is no longer for sale at Polar"),
+    "Pro Monthly": (
         _price,
-        1,
         "price",
-        "pro_monthly: costs fixed 1800 eur + fixed 2100 usd at Polar, not fixed 1800 eur + fixed 1900 usd",
+        "pro_monthly: costs fixed 1800 eur + fixed 2100 usd + metered_unit 0.5 usd at Polar,"
+        " not fixed 1800 eur + fixed 1900 usd",
     ),
-    "currency": (
-        LIFETIME,
+    "Pro Yearly": (_archive, "archived", "pro_yearly: is no longer for sale at Polar"),
+    "Lifetime": (
         _currency,
-        1,
         "price",
         "lifetime: costs fixed 49900 usd at Polar, not fixed 46900 eur + fixed 49900 usd",
     ),
-    "meter": (
-        PRO,
-        _meter,
-        1,
-        "price",
-        "pro_monthly: costs fixed 1800 eur + fixed 1900 usd + metered_unit 0.5 usd at Polar,"
-        " not fixed 1800 eur + fixed 1900 usd",
-    ),
-    "benefits": (
-        LIFETIME,
-        _benefits,
-        0,
-        "benefits",
-        "lifetime: gives Phone + Priority support at Polar, not Priority support",
-    ),
-    "benefit": (
-        LIFETIME,
+}
+CHANGES: dict[str, tuple[Change, str, str]] = {
+    "Pro Monthly": (_rename, "renamed", 'pro_monthly: is called "Pro\ufffd[31m" at Polar, not "Pro Monthly"'),
+    "Pro Yearly": (
         _benefit_name,
-        0,
         "benefit_renamed",
-        'lifetime: its benefit is called "Support" at Polar, not "Priority support"',
+        'pro_yearly: its benefit is called "Support" at Polar, not "Priority support"',
+    ),
+    "Lifetime": (
+        _benefits,
+        "benefits",
+        "lifetime: gives Priority support + Phone at Polar, not Priority support",
     ),
 }
 
@@ -106,23 +93,24 @@ def test_a_catalogue_that_is_polars_has_no_difference(pair: Pair) -> None:
     assert {call.method for side in pair.sides for call in side.polar.calls} == {"GET"}
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_change_at_polar_is_named_and_ends_with_1_where_it_matters(pair: Pair, change: str) -> None:
-    name, apply, code, kind, line = CHANGES[change]
+@pytest.mark.parametrize(("changes", "code"), [(MATTERS, 1), (CHANGES, 0)], ids=["matter", "do-not"])
+def test_changes_at_polar_are_named_and_end_with_1_where_they_matter(
+    pair: Pair, changes: dict[str, tuple[Change, str, str]], code: int
+) -> None:
     for side in pair.sides:
         del side.polar.products[_find(side, "Team")["id"]]
-        apply(_find(side, name))
-    said, update = pair.both(*DIFF, code=code, stored=False).out.splitlines()
-    assert said.startswith(line)
+        for name, (apply, _, _) in changes.items():
+            apply(_find(side, name))
+    *lines, update = pair.both(*DIFF, code=code, stored=False).out.splitlines()
+    assert lines == [line for _, _, line in changes.values()]
     assert update == UPDATE
-    (difference,) = pair.both(*DIFF, "--json", code=code, stored=False).json["differences"]
-    assert (difference["kind"], difference["matters"]) == (kind, bool(code))
-    assert difference["id"] == _find(pair.worker, "Pro\x1b[31m" if kind == "renamed" else name)["id"]
+    found = pair.both(*DIFF, "--json", code=code, stored=False).json["differences"]
+    assert [(one["kind"], one["matters"]) for one in found] == [(kind, bool(code)) for _, kind, _ in changes.values()]
 
 
 def test_products_that_are_gone_or_new_are_named(pair: Pair) -> None:
     for side in pair.sides:
-        gone = side.polar.products.pop(_find(side, LIFETIME)["id"])
+        gone = side.polar.products.pop(_find(side, "Lifetime")["id"])
         for added in (product("Gold", fixed(5)), product("Draft", fixed(5), visibility="draft")):
             side.polar.products[added["id"]] = added
         for number in range(150):
@@ -150,11 +138,13 @@ def test_a_token_that_may_not_read_products_is_one_clear_line(pair: Pair) -> Non
     assert err.splitlines()[1].startswith("Error: The access token lacks the scope products:read")
 
 
-@pytest.mark.parametrize("field", ["name", "prices", "benefits"])
-def test_a_product_with_fields_of_another_kind_is_read_tolerantly(pair: Pair, field: str) -> None:
+def test_products_with_fields_of_another_kind_are_read_tolerantly(pair: Pair) -> None:
     for side in pair.sides:
-        _find(side, PRO)[field] = 7
-    pair.both(*DIFF, "--json", code=1 if field == "prices" else 0, stored=False)
+        _find(side, "Lifetime")["benefits"] = 7
+        _find(side, "Pro Yearly")["prices"] = [7, {}]
+        _find(side, "Pro Monthly")["name"] = 7
+    found = pair.both(*DIFF, "--json", code=1, stored=False).json["differences"]
+    assert [(one["kind"], one["product"]) for one in found[:2]] == [("price", "pro_yearly"), ("benefits", "lifetime")]
 
 
 def test_half_a_list_is_no_list(pair: Pair) -> None:
