@@ -150,7 +150,7 @@ function plain(name: string, about: string): Command {
     .summary(about.split("\n\n")[0] ?? "")
     .description(about)
     .helpOption("--help", "Show this message and exit.")
-    .configureHelp({ styleTitle: (title) => styleText("bold", title) })
+    .configureHelp({ styleTitle: (title) => styleText("bold", title), subcommandTerm: (listed) => listed.name() })
     .exitOverride();
 }
 
