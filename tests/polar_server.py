@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.catalogues import large, organization
-from tests.support.api_version import API_VERSION
+from tests.support.api_version import API_VERSION, API_VERSIONS
 from tests.support.loopback import LoopbackServer
 from tests.support.render import TOKEN
 
@@ -95,6 +95,15 @@ class PolarServer(LoopbackServer):
         page, limit = int(query.get("page", ["1"])[0]), min(int(query.get("limit", ["10"])[0]), 100)
         pagination = {"total_count": len(found), "max_page": -(-len(found) // limit)}
         return Answer(200, {"items": found[(page - 1) * limit : page * limit], "pagination": pagination})
+
+
+class AnyVersion(PolarServer):
+    """Answers whoever speaks a version that `copier.yml` offers."""
+
+    def answer(self, target: str, authorization: str, version: str) -> Answer:
+        if version in API_VERSIONS:
+            self.api_version = version
+        return super().answer(target, authorization, version)
 
 
 def _organization() -> dict[str, Any]:
