@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.catalogues import CATALOGUES
-from tests.polar_server import PolarServer
+from tests.polar_server import AnyVersion, PolarServer
 from tests.support import recorded
 from tests.support.render import template_copy
 
@@ -63,7 +63,7 @@ def polar_with() -> Generator[Callable[[str], str]]:
         def address(name: str) -> str:
             if name not in running:
                 products = recorded.catalogue() if name == "recorded" else CATALOGUES[name]()
-                running[name] = stack.enter_context(PolarServer(products))
+                running[name] = stack.enter_context(AnyVersion(products))
             return running[name].url
 
         yield address

@@ -96,6 +96,15 @@ class PolarServer(LoopbackServer):
         return Answer(200, {"items": found[(page - 1) * limit : page * limit], "pagination": pagination})
 
 
+class AnyVersion(PolarServer):
+    """Answers whoever speaks a version that `copier.yml` offers."""
+
+    def answer(self, target: str, authorization: str, version: str) -> Answer:
+        if version in API_VERSIONS:
+            self.api_version = version
+        return super().answer(target, authorization, version)
+
+
 def _organization() -> dict[str, Any]:
     return organization()
 

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.catalogues import CATALOGUES, large
-from tests.polar_server import Answer, PolarServer
-from tests.support.api_version import API_VERSIONS
+from tests.polar_server import AnyVersion
 from tests.support.render import polar_at
 from tests.variants import rendering
 from tests.variants.questions import Combination, Questionnaire, Value
@@ -33,20 +32,11 @@ NONE = "none"  # Polar is not asked
 Pair = tuple[tuple[str, str], tuple[str, str]]
 
 
-class _AnyVersion(PolarServer):
-    """Answers whoever speaks a version that `copier.yml` offers."""
-
-    def answer(self, target: str, authorization: str, version: str) -> Answer:
-        if version in API_VERSIONS:
-            self.api_version = version
-        return super().answer(target, authorization, version)
-
-
 @contextmanager
 def polar_servers() -> Iterator[Callable[[str], str]]:
     """The address of a stand-in for Polar with the catalogue of that name; started when first asked for."""
     with ExitStack() as stack:
-        yield cache(lambda name: stack.enter_context(_AnyVersion(OF_POLAR[name]())).url)
+        yield cache(lambda name: stack.enter_context(AnyVersion(OF_POLAR[name]())).url)
 
 
 @dataclass(frozen=True)
