@@ -1,5 +1,4 @@
 /** `replay`: applies stored events once more, or has Polar deliver them once more. */
-import type { models } from "@polar-sh/sdk/2026-10";
 import { replay as applyAgain } from "../../src/billing/inbox.ts";
 import { isGone } from "../../src/billing/polar.ts";
 import { isObject, type PolarObject } from "../../src/billing/read.ts";
@@ -141,7 +140,7 @@ async function atPolar(
   if (ids.length > 0) return byId(ids.map((id) => ({ webhook_id: id, type: "" })));
   const attempts = await polar.deliveries({
     endpoint_id: await ownEndpoint(polar, services().settings.appUrl),
-    ...(types.length > 0 && { event_type: [...types] as models.WebhookEventType[] }),
+    ...(types.length > 0 && { event_type: [...types] }),
     ...(since !== null && { start_timestamp: formatInstant(since) }),
     ...(failed && { succeeded: false }),
   });
