@@ -252,7 +252,6 @@ def billing_facts(snapshot: dict[str, Any], keys: list[str], premium: list[str])
     return {
         "server": snapshot["server"],
         "base_url": snapshot["base_url"],
-        "api_version": snapshot["api_version"],
         "organization": snapshot["organization"],
         "products": products,
         "benefits": [benefit for benefit in snapshot["benefits"] if benefit["key"] in wanted],
@@ -277,6 +276,7 @@ class Answers(Extension):
             "default_products": self.default_products,
             "default_premium": self.default_premium,
             "default_sells": self.default_sells,
+            "answers_that_changed": self.answers_that_changed,
             **{
                 function.__name__: function
                 for function in (
@@ -313,6 +313,16 @@ class Answers(Extension):
     def default_sells(self, snapshot: dict[str, Any], keys: list[str], conf: Mapping[str, Any]) -> list[str]:
         """`sells_default`, with the recorded answer."""
         return sells_default(snapshot, keys, self._recorded(conf).get("sells"))
+
+    def answers_that_changed(self, conf: Mapping[str, Any], answers: Mapping[str, Any]) -> list[str]:
+        """Names of the answers that are recorded otherwise; products that were added ask for nothing."""
+        recorded = self._recorded(conf)
+        if recorded.get("runtime", answers["runtime"]) != answers["runtime"]:
+            return ["runtime"]  # and with it all else
+        changed = [name for name, answer in answers.items() if name in recorded and recorded[name] != answer]
+        if set(recorded.get("products") or ()) <= set(answers["products"]):
+            changed = [name for name in changed if name != "products"]
+        return changed
 
     def stop_if_wrong(
         self, conf: Mapping[str, Any], question: str, problem: str, *arguments: Any, recorded: bool = True

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import time
+from importlib import import_module
 from types import ModuleType
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -20,7 +21,6 @@ from copier.errors import UserMessageError
 from jinja2 import Environment
 from jinja2.ext import Extension
 
-API_VERSION = "2026-10"
 DASHBOARDS = {"sandbox": "https://sandbox.polar.sh", "production": "https://polar.sh"}
 _CACHE_FORMAT = 1
 _PAGE = 100
@@ -44,7 +44,7 @@ def polar_base_url(server: str) -> str | None:
     return url
 
 
-def ask_polar(server: str, token: str, quiet: bool = False) -> dict[str, Any]:
+def ask_polar(server: str, token: str, api_version: str, quiet: bool = False) -> dict[str, Any]:
     """Organization (None where the token may not read it) and products of an account, as Polar answers.
 
     One process asks once: an update renders several times. What is kept is plain data, so that no code of one version
@@ -62,11 +62,11 @@ def ask_polar(server: str, token: str, quiet: bool = False) -> dict[str, Any]:
         raise UserMessageError(
             "POLAR_ACCESS_TOKEN has spaces or characters that no token of Polar's has: copy it anew."
         )
-    key = (_CACHE_FORMAT, server, base_url, hashlib.sha256(token.encode()).hexdigest())
+    key = (_CACHE_FORMAT, server, base_url, api_version, hashlib.sha256(token.encode()).hexdigest())
     cache = _cache()
     if key not in cache:
         try:
-            cache[key] = {"answer": _Asking(server, base_url, token, quiet).account()}
+            cache[key] = {"answer": _Asking(server, base_url, token, api_version, quiet).account()}
         except UserMessageError as error:
             cache[key] = {"error": error.message}
     if "error" in cache[key]:
@@ -85,12 +85,14 @@ def _cache() -> dict[Any, Any]:
 class _Asking:
     """The requests for one account."""
 
-    def __init__(self, server: str, base_url: str | None, token: str, quiet: bool) -> None:
-        from polar.v2026_10 import Polar  # a second to import: only who asks pays for it
+    def __init__(self, server: str, base_url: str | None, token: str, api_version: str, quiet: bool) -> None:
+        # A second to import: only who asks pays for it.
+        sdk = import_module(f"polar.v{api_version.replace('-', '_')}")
 
         seconds = float(os.environ.get("POLAR_TIMEOUT") or 15)
-        self.polar = Polar(token, environment=server, base_url=base_url, timeout=seconds)  # type: ignore[arg-type]
+        self.polar = sdk.Polar(token, environment=server, base_url=base_url, timeout=seconds)
         self.server = server
+        self.api_version = api_version
         self.where = f"Polar ({server}{f' at {base_url}' if base_url else ''})"
         self.quiet = quiet
 
@@ -201,8 +203,8 @@ class _Asking:
             )
         if status == 404:
             raise UserMessageError(
-                f"{self.where} does not know the address or API version {API_VERSION} any more: update the template, "
-                "and see that POLAR_BASE_URL, if set, has no /v1."
+                f"{self.where} does not know the address or API version {self.api_version} any more: update the "
+                "template, and see that POLAR_BASE_URL, if set, has no /v1."
             )
         raise UserMessageError(f"{self.where} refuses the request ({status}). {self._is_it_polar()}")
 
@@ -222,7 +224,7 @@ class _Asking:
 
 
 class PolarApi(Extension):
-    """Registers `ask_polar(server, token)` and what the questions say about it."""
+    """Registers `ask_polar(server, token, api_version)` and what the questions say about it."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -231,5 +233,4 @@ class PolarApi(Extension):
             "polar_base_url": polar_base_url,
             "token_of_environment": lambda: os.environ.get("POLAR_ACCESS_TOKEN", "").strip(),
             "polar_dashboard": lambda server: DASHBOARDS.get(server, ""),
-            "polar_api_version": API_VERSION,
         }

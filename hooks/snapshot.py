@@ -253,11 +253,12 @@ def take_snapshot(
         ]
         needed = {key for product in archived for key in product["benefits"]}
         known = {benefit["id"] for benefit in benefits}
-        benefits += [
+        of_archived = [
             {name: value for name, value in benefit.items() if name != "key"}
             for benefit in before["benefits"]
             if benefit["key"] in needed and benefit["id"] not in known
         ]
+        benefits = _in_place(benefits, of_archived, before["benefits"])
     kept = _kept_keys(
         products,
         before["products"],
@@ -278,11 +279,24 @@ def take_snapshot(
         "base_url": base_url,
         "api_version": api_version,
         "organization": organization,
-        "products": products + archived,
+        "products": _in_place(products, archived, before["products"]),
         "benefits": benefits,
         "meters": meters,
     }
     return _sorted(snapshot)
+
+
+def _in_place(
+    live: list[dict[str, Any]], archived: list[dict[str, Any]], old: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """All of them, each archived one behind those that it was behind before: a difference moves no lines."""
+    placed = list(live)
+    order = [item["id"] for item in old]
+    for item in archived:
+        earlier = set(order[: order.index(item["id"])])
+        places = [number for number, other in enumerate(placed, 1) if other["id"] in earlier]
+        placed.insert(max(places, default=0), item)
+    return placed
 
 
 def _sorted(value: Any) -> Any:
@@ -342,14 +356,14 @@ class Snapshot(Extension):
             ),
         }
 
-    def catalogue(self, server: str, token: str, conf: Mapping[str, Any]) -> dict[str, Any]:
-        """A snapshot of what the server offers now."""
+    def catalogue(self, server: str, token: str, api_version: str, conf: Mapping[str, Any]) -> dict[str, Any]:
+        """A snapshot of what the server offers now, asked in that version of the API."""
         tools = self.environment.globals
         if server == "demo":
             answer, base_url = tools["demo_catalogue"](), None
         else:
             base_url = tools["polar_base_url"](server)
-            answer = tools["ask_polar"](server, token, quiet=conf["quiet"])
+            answer = tools["ask_polar"](server, token, api_version, quiet=conf["quiet"])
         old = self._recorded(conf)
         if not answer["products"]:
             kept = " Nothing was changed." if old else ""
@@ -359,9 +373,11 @@ class Snapshot(Extension):
                 f"polar_server=demo.{kept}"
             )
         chosen = recorded_answers(conf).get("products") or []
-        return take_snapshot(answer, server, base_url, tools["polar_api_version"], old, map(str, chosen))
+        return take_snapshot(answer, server, base_url, api_version, old, map(str, chosen))
 
-    def problem(self, snapshot: Any, server: str, token: str, conf: Mapping[str, Any], refresh: bool) -> str:
+    def problem(
+        self, snapshot: Any, server: str, token: str, api_version: str, conf: Mapping[str, Any], refresh: bool
+    ) -> str:
         """Why the recorded snapshot cannot be used; empty where it can.
 
         Within one update Copier hands the answer on to its renderings of the old and the new version as data: then it
@@ -371,7 +387,7 @@ class Snapshot(Extension):
         problem = self._mismatch(snapshot, server, given)
         if problem or given or not refresh:
             return problem
-        return "" if self.catalogue(server, token, conf) == snapshot else "Polar has other products now"
+        return "" if self.catalogue(server, token, api_version, conf) == snapshot else "Polar has other products now"
 
     def _mismatch(self, snapshot: Any, server: str, given: bool = False) -> str:
         if not readable(snapshot):

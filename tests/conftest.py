@@ -21,8 +21,9 @@ from tests.support.render import template_copy
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--nightly`: the full counts of the conformance suite instead of the sample that CI takes."""
+    """`--nightly` and `--all-variants`: everything, where CI takes a sample."""
     parser.addoption("--nightly", action="store_true", help="full counts of the conformance suite, instead of a sample")
+    parser.addoption("--all-variants", action="store_true", help="types, lint and own tests of all variants")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.catalogues import large, organization
+from tests.support.api_version import API_VERSION, API_VERSIONS
 from tests.support.loopback import LoopbackServer
 from tests.support.render import TOKEN
 
-API_VERSION = "2026-10"
 _SCOPES = frozenset({"products:read", "organizations:read"})
 
 
@@ -72,7 +72,7 @@ class PolarServer(LoopbackServer):
             return self.next_answers.pop(0)
         if told := self.always(path):
             return told
-        if version != API_VERSION:
+        if version not in API_VERSIONS:
             return NOT_FOUND
         if not authorization:
             return UNAUTHORIZED
@@ -113,7 +113,11 @@ def _handler(server: PolarServer) -> type[BaseHTTPRequestHandler]:
             raw = text.encode("utf-8", "surrogatepass")
             try:
                 self.send_response(answer.status)
-                headers = {"content-type": "application/json", "polar-version": API_VERSION, **answer.headers}
+                headers = {
+                    "content-type": "application/json",
+                    "polar-version": self.headers.get("polar-version", API_VERSION),
+                    **answer.headers,
+                }
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(raw)))

@@ -1,6 +1,7 @@
-"""Named profiles: sets of answers whose generated projects are type-checked, linted and tested for real.
+"""Named profiles: sets of answers to work on by hand (`tests/watch.py`), and to follow through updates and benches.
 
-A profile with a catalogue asks the stand-in Polar server for it; one without uses the demo catalogue.
+That every combination of answers is sound is the matter of `tests/variants`. A profile with a catalogue asks the
+stand-in Polar server for it; one without uses the demo catalogue.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ WORKER_PROFILES = (
         "shop",
         {"polar_server": "sandbox", "products": ["lifetime"], "sells": ["one_time"], "past_due_grace_days": 21},
     ),
-    Profile("custom-auth", "worker", answers={"auth": "custom", "past_due_grace_days": 2}),
+    Profile("custom-auth", "worker", answers={"auth": "custom", "past_due_grace_days": 2, "notifications": "email"}),
     Profile("hostile", "worker", "hostile", {"polar_server": "sandbox"}),
     Profile("large", "worker", "large", {"polar_server": "production", "auth": "custom", "proration": "next_period"}),
 )
@@ -67,7 +68,9 @@ FASTAPI_PROFILES = (
         "shop",
         {"database": "sqlite", "polar_server": "sandbox", "products": ["lifetime"], "sells": ["one_time"]},
     ),
-    Profile("fastapi-custom-auth", "fastapi", answers={"database": "postgres", "auth": "custom"}),
+    Profile(
+        "fastapi-custom-auth", "fastapi", answers={"database": "postgres", "auth": "custom", "notifications": "email"}
+    ),
     Profile("fastapi-hostile", "fastapi", "hostile", {"database": "sqlite", "polar_server": "sandbox"}),
     Profile(
         "fastapi-large",
@@ -76,3 +79,5 @@ FASTAPI_PROFILES = (
         {"database": "sqlite", "polar_server": "production", "auth": "custom", "past_due_grace_days": 21},
     ),
 )
+
+PROFILES = (*WORKER_PROFILES, *FASTAPI_PROFILES)

@@ -24,6 +24,7 @@ from tests.polar_server import (
     PolarServer,
     rate_limited,
 )
+from tests.support.api_version import API_VERSION
 from tests.support.process import free_port
 from tests.support.render import TOKEN, polar_at
 
@@ -127,7 +128,7 @@ def test_a_server_that_takes_too_long(refused: Generate, polar: PolarServer, mon
         (Answer(200, {"items": "none"}), "no list of products"),
         (Answer(200, ["items"]), "no list of products"),
         (Answer(200, {"items": [{"name": "no id"}]}), "no list of products"),
-        (NOT_FOUND, "does not know the address or API version 2026-10 any more: update the template"),
+        (NOT_FOUND, f"does not know the address or API version {API_VERSION} any more: update the template"),
         (Answer(307, "", {"location": "https://example.com/"}), "redirects to another address (307)"),
         (Answer(422, {"error": "RequestValidationError", "detail": []}), "refuses the request (422)"),
         (Answer(500, "oops"), "a fault of its own (500)"),

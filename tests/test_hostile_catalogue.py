@@ -11,6 +11,7 @@ import subprocess
 import tomllib
 import unicodedata
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from hooks import literals, snapshot
 from tests.catalogues import CATALOGUES, fixed, older, product
 from tests.catalogues.hostile import BENEFITS, DESCRIPTIONS, METADATA, NAMES
 from tests.polar_server import PolarServer
-from tests.support import node, recorded
+from tests.support import api_version, node, recorded
+from tests.support.render import TOKEN
 from tests.test_questions import answers, generate, keys
 
 _CLEAN = st.text(max_size=40).map(snapshot.clean)
@@ -199,10 +201,7 @@ def test_older_answers_are_read_the_same(small_template: Path, tmp_path: Path) -
 
 def test_the_stand_in_answers_as_the_sdk_expects() -> None:
     """The SDK's strict models accept every object: the stand-in's are complete."""
-    from polar.v2026_10 import Polar
-
-    from tests.support.render import TOKEN
-
+    Polar = import_module(api_version.module_name()).Polar
     sellable = [item for item in CATALOGUES["hostile"]() if item["name"] != "Future"]
     with PolarServer(sellable) as server, Polar(TOKEN, base_url=server.url) as polar:
         listed = list(polar.products.iter_list(limit=100))

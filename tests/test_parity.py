@@ -1,6 +1,6 @@
-"""The generated Worker and the generated FastAPI app give the same answers, field by field, and the right ones.
+"""The generated apps of every variant give the same answers, field by field, and the right ones.
 
-Both run beside a stand-in for Polar of their own, with the same catalogue and the same secrets, and are asked the same
+Each runs beside a stand-in for Polar of its own, with the same catalogue and the same secrets, and is asked the same
 steps in the same order, from outside. Each step is a test: it fails by its name.
 """
 
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,12 +26,13 @@ from tests.parity import known
 from tests.parity import step as made
 from tests.parity.step import Step
 from tests.polar_server import Answer
-from tests.support import apps
+from tests.support import apps, openapi
 from tests.support.polar_runtime import Call, PolarRuntime
-from tests.support.render import TOKEN, render
+from tests.support.render import TOKEN
 
 STEPS = parity.steps()
-WORKER, FASTAPI = (next(v for v in apps.VARIANTS if v.name == name) for name in ("worker-d1", "fastapi-sqlite"))
+# What the others are compared with.
+WORKER = "worker-d1"
 HEADERS = ("retry-after", "www-authenticate", "allow", "location")
 CORS_HEADERS = tuple(
     f"access-control-{name}"
@@ -161,50 +164,83 @@ def running(variant: apps.Variant, project: Path, folder: Path) -> Generator[App
 
 
 @pytest.fixture(scope="module")
-def outcomes(
+def project_of(
     template: Path, polar_with: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, tuple[Outcome, Outcome]]:
-    """What the Worker and the FastAPI app did, by the step's name; all steps run once, in their order."""
-    root = tmp_path_factory.mktemp("parity")
+) -> Callable[[apps.Variant], Path]:
+    """The project of a variant, of the usual shop; rendered and installed once."""
+    return apps.rendered_once("shop", template, polar_with, tmp_path_factory.mktemp("parity"))
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    project_of: Callable[[apps.Variant], Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Outcome]]:
+    """What each variant did, by the step's name; all steps run once, in their order."""
     with ExitStack() as stack:
-        both = []
-        for variant in (WORKER, FASTAPI):
-            project = render(variant.profile("shop"), template, root / variant.name, polar_with("shop"))
-            apps.install(variant, project)
-            both.append(stack.enter_context(running(variant, project, root / f"{variant.name}-data")))
-        worker, fastapi = both
-        found = {step.name: _take(step, worker, fastapi) for step in STEPS}
+        running_apps = {
+            variant.name: stack.enter_context(
+                running(variant, project_of(variant), tmp_path_factory.mktemp(variant.name))
+            )
+            for variant in apps.VARIANTS
+        }
+        pool = stack.enter_context(ThreadPoolExecutor(len(running_apps)))
+        found = {step.name: _take(step, running_apps, pool) for step in STEPS}
         time.sleep(0.5)  # for the last lines of the logs
-        _add_logs(found, worker, fastapi)
+        _add_logs(found, running_apps)
     return found
 
 
-def _take(step: Step, worker: App, fastapi: App) -> tuple[Outcome, Outcome]:
+def _take(step: Step, running_apps: dict[str, App], pool: ThreadPoolExecutor) -> dict[str, Outcome]:
     time.sleep(step.pause)
     if step.times > 1 and time.time() % 60 > 55:
         time.sleep(60 - time.time() % 60)  # a limit per minute is not to be met by two minutes
     headers = step.headers()
-    return worker.take(step, headers), fastapi.take(step, headers)
+    return dict(zip(running_apps, pool.map(lambda app: app.take(step, headers), running_apps.values()), strict=True))
 
 
-def _add_logs(found: dict[str, tuple[Outcome, Outcome]], *both: App) -> None:
-    for number, app in enumerate(both):
+def _add_logs(found: dict[str, dict[str, Outcome]], running_apps: dict[str, App]) -> None:
+    for name, app in running_apps.items():
         logs = app.logs()
         for step in STEPS:
             lines = logs.get(step.webhook_id, []) if step.outcome else []
             if lines:
-                found[step.name][number].logged.append(lines.pop(0))
+                found[step.name][name].logged.append(lines.pop(0))
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name.encode("ascii", "replace").decode())
-def test_both_answer_alike_and_rightly(
-    step: Step, outcomes: dict[str, tuple[Outcome, Outcome]], request: pytest.FixtureRequest
+def test_all_answer_alike_and_rightly(
+    step: Step, outcomes: dict[str, dict[str, Outcome]], request: pytest.FixtureRequest
 ) -> None:
-    worker, fastapi = outcomes[step.name]
+    told = outcomes[step.name]
     if why := known.reason(step.name):
         request.applymarker(pytest.mark.xfail(reason=why, strict=False))
-    problems = [*_wrong("Worker", worker, step), *_wrong("FastAPI", fastapi, step), *_different(worker, fastapi)]
+    problems = [problem for name, outcome in told.items() for problem in _wrong(name, outcome, step)]
+    for name, outcome in told.items():
+        problems += _different(told[WORKER], outcome, name)
     assert not problems, f"{step.method} {step.path}\n" + "\n".join(problems)
+
+
+def test_every_route_and_status_of_the_contract_is_asked_for(project_of: Callable[[apps.Variant], Path]) -> None:
+    document = openapi.document(project_of(openapi.VARIANT))
+    promised = {
+        (method.upper(), path, int(status))
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        for status in operation["responses"]
+        if status.isdigit()
+    }
+    asked = {(step.method, _route(step.path, document["paths"]), step.status) for step in STEPS}
+    # One process of an app cannot be made to fail in this way from outside; the faults are in tests/conformance.
+    elsewhere = {("POST", "/webhooks/polar", 503), ("GET", "/healthz", 503)}
+    missing = sorted(promised - asked - elsewhere)
+    assert not missing, "\n".join(map(str, missing))
+
+
+def _route(path: str, routes: Iterable[str]) -> str:
+    """The route of the document that a path belongs to, or the path itself."""
+    plain = path.partition("?")[0]
+    patterns = {route: re.sub(r"\{\w+\}", "[^/]+", route) for route in routes}
+    return next((route for route, pattern in patterns.items() if re.fullmatch(pattern, plain)), plain)
 
 
 def _wrong(name: str, outcome: Outcome, step: Step) -> list[str]:
@@ -231,10 +267,10 @@ def _at(body: Any, path: str) -> Any:
     return body
 
 
-def _different(worker: Outcome, fastapi: Outcome) -> list[str]:
+def _different(worker: Outcome, other: Outcome, name: str) -> list[str]:
     """The lines in which the two differ."""
-    left, right = (json.dumps(_comparable(each), indent=1, sort_keys=True).splitlines() for each in (worker, fastapi))
-    return list(difflib.unified_diff(left, right, "Worker", "FastAPI", n=2, lineterm=""))
+    left, right = (json.dumps(_comparable(each), indent=1, sort_keys=True).splitlines() for each in (worker, other))
+    return list(difflib.unified_diff(left, right, WORKER, name, n=2, lineterm=""))
 
 
 def _comparable(outcome: Outcome) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pytest_copie.plugin import Copie
 from tests.catalogues import custom, fixed, metered, organization, product, seats
 from tests.conftest import FACTS
 from tests.polar_server import PolarServer
+from tests.support.api_version import API_VERSION
 from tests.support.render import TOKEN, polar_at
 
 QUESTIONS = [
@@ -23,6 +24,7 @@ QUESTIONS = [
     "runtime",
     "database",
     "polar_server",
+    "polar_api_version",
     "refresh_catalog",
     "polar_access_token",
     "polar_catalog",
@@ -33,6 +35,7 @@ QUESTIONS = [
     "past_due_grace_days",
     "proration",
     "premium_path",
+    "notifications",
 ]
 
 
@@ -73,6 +76,7 @@ def test_defaults_need_no_account(small_template: Path, copie: Copie) -> None:
         "runtime": "worker",
         "database": "d1",
         "polar_server": "demo",
+        "polar_api_version": API_VERSION,
         "products": ["free", "pro_monthly", "pro_yearly", "lifetime", "supporter"],
         "premium_products": ["pro_monthly", "pro_yearly", "lifetime", "supporter"],
         "sells": ["subscriptions", "one_time"],
@@ -80,6 +84,7 @@ def test_defaults_need_no_account(small_template: Path, copie: Copie) -> None:
         "past_due_grace_days": 7,
         "proration": "prorate",
         "premium_path": "/api/premium",
+        "notifications": "none",
     }
 
 
@@ -108,6 +113,7 @@ def test_pytest_copie_passes_answers_too(small_template: Path, copie: Copie) -> 
         ({"runtime": "lambda"}, "runtime: choose one of: worker, fastapi"),
         ({"database": "postgres"}, "database: choose one of: d1"),
         ({"runtime": "fastapi", "database": "d1"}, "database: choose one of: sqlite, postgres"),
+        ({"polar_api_version": "2025-10"}, "polar_api_version: choose one of: "),
         ({"polar_server": "live"}, "polar_server: choose one of: demo, sandbox, production"),
         (
             {"products": ["free", "gold"]},

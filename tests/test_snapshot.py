@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import copier
 import pytest
@@ -18,47 +15,9 @@ from tests.catalogues import benefit, fixed, organization, product, shop
 from tests.conftest import FACTS, commit, git
 from tests.polar_server import NOT_FOUND, WEB_PAGE, Answer, PolarServer
 from tests.support.render import TOKEN, polar_at
+from tests.updates.project import Project
 
 CATALOG = "catalog.txt"
-
-
-class Project:
-    """A generated project under git, and its updates."""
-
-    def __init__(self, template: Path, folder: Path) -> None:
-        self.template = template
-        self.folder = folder
-
-    def create(self, server: PolarServer | None = None, **data: Any) -> Project:
-        if server:
-            data.setdefault("polar_server", "sandbox")
-        with polar_at(server.url if server else None):
-            copier.run_copy(str(self.template), self.folder, data=data, defaults=True, unsafe=True, quiet=True)
-        git(self.folder, "init", "--quiet")
-        commit(self.folder, "generated")
-        return self
-
-    def update(self, server: PolarServer | None = None, **data: Any) -> None:
-        sys.modules.pop("copier_polar_answers", None)  # another process
-        with polar_at(server.url if server else None):
-            copier.run_update(self.folder, data=data, defaults=True, unsafe=True, quiet=True, overwrite=True)
-
-    def refresh(self, server: PolarServer, **data: Any) -> None:
-        self.update(server, refresh_catalog=True, **data)
-
-    @property
-    def answers(self) -> dict[str, Any]:
-        found: dict[str, Any] = yaml.safe_load((self.folder / ".copier-answers.yml").read_text())
-        return found
-
-    @property
-    def products(self) -> dict[str, dict[str, Any]]:
-        facts = json.loads((self.folder / FACTS).read_text())
-        return {p["key"]: p for p in facts["billing"]["products"]}
-
-    @property
-    def changes(self) -> str:
-        return git(self.folder, "status", "--porcelain")
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ class Counts:
     kills: int
     load_deliveries: int
     fuzzed_requests: int
+    schema_cases: int
 
 
 class Latencies:
@@ -63,8 +64,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(line)
 
 
-SAMPLE = Counts(seed=1, killed_deliveries=150, kills=2, load_deliveries=600, fuzzed_requests=1500)
-NIGHTLY = Counts(seed=1, killed_deliveries=2000, kills=20, load_deliveries=5000, fuzzed_requests=20000)
+SAMPLE = Counts(seed=1, killed_deliveries=150, kills=2, load_deliveries=600, fuzzed_requests=1500, schema_cases=10)
+NIGHTLY = Counts(
+    seed=1, killed_deliveries=2000, kills=20, load_deliveries=5000, fuzzed_requests=20000, schema_cases=500
+)
 
 
 @pytest.fixture(scope="session")

@@ -106,7 +106,7 @@ MUTANTS = (
     Mutant(
         "fastapi: a known delivery is applied again",
         f"{_FASTAPI}repository.py",
-        "repeatable = true() if again else webhook_events.c.state.in_(RETRYABLE)",
+        "repeatable = true() if again else or_(*(webhook_events.c.state == state for state in RETRYABLE))",
         "repeatable = true()",
         _any_order("fastapi-sqlite"),
     ),
@@ -134,8 +134,8 @@ MUTANTS = (
     Mutant(
         "fastapi: anybody may sign",
         f"{_FASTAPI}inbox.py",
-        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return False",
-        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return True",
+        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return None",
+        "except (UnicodeDecodeError, PolarWebhookVerificationError):\n        return _Signed(None)",
         _black_box("abuse", "fuzzed_webhooks", "fastapi-sqlite"),
     ),
     Mutant(
@@ -167,7 +167,7 @@ MUTANTS = (
         "        with db.write() as connection:\n"
         "            return apply_event(connection, event, now, reactions, again=again)",
         "        with db.write() as connection:\n"
-        "            if not repository.store_event(connection, event, 'processed', now):\n"
+        "            if not run(connection, [repository.store_event(event, 'processed', now)])[0]:\n"
         "                return Outcome.REPEAT\n"
         "        time.sleep(0.02)\n"
         "        with db.write() as connection:\n"
@@ -217,6 +217,49 @@ MUTANTS = (
         "  if (url === undefined || url.origin !== appUrl) {",
         "const url = new URL(own ? path : String(path), appUrl);\n  if (url === undefined) {",
         _black_box("abuse", "a_path_stays", "worker-d1"),
+    ),
+    Mutant(
+        "both: a refund in part takes access away",
+        "template/common/policy.jinja",
+        '"partially_refunded": true,',
+        '"partially_refunded": false,',
+        _black_box("scenarios", "every_step and refund_part", "fastapi-sqlite"),
+    ),
+    Mutant(
+        "both: a failed payment takes access away at once",
+        "template/common/policy.jinja",
+        '"past_due": "within_grace",',
+        '"past_due": "never",',
+        _black_box("scenarios", "every_step and past_due", "worker-d1"),
+    ),
+    Mutant(
+        "fastapi: the grace never ends",
+        f"{_FASTAPI}policy.py",
+        "return None if start is None else start + PAST_DUE_GRACE",
+        "return None if start is None else start + 1000 * PAST_DUE_GRACE",
+        _black_box("scenarios", "every_step and grace_over", "fastapi-sqlite"),
+    ),
+    Mutant(
+        "both: what was revoked lasts until the end of its period",
+        "template/common/policy.jinja",
+        '"canceled": "never",',
+        '"canceled": "while_renewing",',
+        _black_box("scenarios", "every_step and revoke", "worker-d1"),
+    ),
+    Mutant(
+        "fastapi: a purchase is applied a second after it was acknowledged",
+        f"{_FASTAPI}routes.py",
+        "outcome = await get_running_loop().run_in_executor(_webhook_threads, inbox.receive, *arguments)",
+        "import time; get_running_loop().run_in_executor(None, lambda: (time.sleep(1), inbox.receive(*arguments))); "
+        "outcome = inbox.Outcome.PROCESSED",
+        _black_box("scenarios", "every_step and buy_once", "fastapi-sqlite"),
+    ),
+    Mutant(
+        "worker: an answer without one of its fields",
+        f"{_WORKER}policy.ts",
+        "    until: formatOptionalInstant(deciding?.until ?? null),\n",
+        "",
+        _black_box("schema", "billing/access", "worker-d1"),
     ),
 )
 

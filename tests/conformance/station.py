@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -11,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 from tests.catalogues import shop
 from tests.conformance import histories
@@ -100,6 +102,19 @@ class Station:
     def told(self, users: Sequence[str]) -> histories.Told:
         """What the app says of these users."""
         return histories.told(self.base, users, self.jwt_secret, **CLAIMS)
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Every line of JSON that the app has logged, over all its starts."""
+        found = []
+        for line in (self.folder / "app.log").read_text(errors="replace").splitlines():
+            start = line.find("{")
+            try:
+                entry = json.loads(line[start:]) if start >= 0 else None
+            except ValueError:
+                continue  # a line of the server itself
+            if isinstance(entry, dict) and "event" in entry:
+                found.append(entry)
+        return found
 
     def memory(self) -> int:
         """Resident bytes of all processes of the app."""

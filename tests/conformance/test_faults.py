@@ -7,7 +7,8 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import pytest
 
 from tests.conformance import histories
 from tests.conformance.conftest import Counts
-from tests.conformance.histories import MONTHLY, Delivery, mixture, wrong
+from tests.conformance.histories import MONTHLY, Delivery, Life, mixture, wrong
 from tests.conformance.polar.deliveries import deliver
 from tests.conformance.station import Station, is_background, no_reconciliation, station
 from tests.polar_server import Answer
@@ -31,6 +32,10 @@ from tests.support.process import free_port
 CONNECTIONS = 4
 # Seconds: twice an app waits for its turn and for the store, three seconds each.
 ANSWERED_WITHIN = 13
+# A reaction whose app was killed is taken up again when its lease of a minute is over.
+REACTED_WITHIN = 100
+# The background work of an app looks for reactions every five seconds.
+QUIET_SECONDS = 8
 
 
 @dataclass
@@ -63,7 +68,9 @@ class Killer:
                 self.app.start()
 
 
-def _deliver_while_killing(app: Station, events: tuple[Delivery, ...], kills: int, seed: int) -> tuple[int, list[str]]:
+def _deliver_while_killing(
+    app: Station, events: tuple[Delivery, ...], kills: int, seed: int, connections: int = CONNECTIONS
+) -> tuple[int, list[str]]:
     """Deliver all; how often the app was killed meanwhile, and what was never accepted."""
     chance = random.Random(seed)
     points = sorted(chance.sample(range(5, len(events) - 5), kills))
@@ -71,7 +78,7 @@ def _deliver_while_killing(app: Station, events: tuple[Delivery, ...], kills: in
     with ThreadPoolExecutor(1) as pool:
         watching = pool.submit(killer.watch, done)
         try:
-            outcome = deliver(app, events, CONNECTIONS, tick=killer.tick)
+            outcome = deliver(app, events, connections, tick=killer.tick)
         finally:
             done.set()
         watching.result(timeout=120)
@@ -96,6 +103,56 @@ def test_killed_apps_end_as_undisturbed_ones(
         assert refused == []
         assert app.told(mixed.users) == undisturbed
         _polar_is_down(app, next(life.user for life in mixed.lives if life.end.access))
+
+
+# Reactions: the generated ones write a line each
+
+
+def test_reactions_of_killed_apps_run_once_each(
+    black_box: Station,
+    black_box_project: Callable[[apps.Variant], Path],
+    tmp_path: Path,
+    counts: Counts,
+) -> None:
+    # In order and one at a time, so that both apps see the same transitions.
+    lives = mixture("reacting", 60, counts.seed).lives
+    told = tuple(delivery for life in lives for delivery in life.events)
+    assert deliver(black_box, told, 1).refused == []
+    expected = Counter(dict.fromkeys(_reacted(black_box, lives, enough=None), 1))
+    assert len(expected) > 10, "hardly anything happened"
+
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with station(black_box.variant, black_box.project, tmp_path / "reacting", nobody) as app:
+        kills, refused = _deliver_while_killing(app, told, counts.kills, counts.seed, connections=1)
+        assert refused == []
+        found = _reacted(app, lives, enough=set(expected))
+    assert set(found) == set(expected)
+    # At least once: a reaction whose app died before it could say that it was done runs again.
+    again = sum(found.values()) - len(found)
+    assert again <= kills, f"{again} ran again after {kills} kills"
+
+
+def _reacted(app: Station, lives: Sequence[Life], enough: set[str] | None) -> Counter[str]:
+    """How often each reaction to an event ran, by its key: when nothing more comes, or `enough` have run.
+
+    What compares access is left out: it looks at the state as it stands, whenever that is.
+    """
+    users, before, quiet = {life.user for life in lives}, Counter[str](), 0
+    deadline = time.monotonic() + REACTED_WITHIN
+    while time.monotonic() < deadline:
+        if app.variant.runtime == "worker":
+            httpx.get(f"{app.base}/cdn-cgi/local/scheduled", timeout=60)
+        time.sleep(1)
+        found = Counter(
+            line["key"]
+            for line in app.log_lines()
+            if line.get("user_id") in users and "key" in line and "access_" not in line.get("reaction", line["event"])
+        )
+        quiet = quiet + 1 if found == before else 0
+        if (enough and set(found) >= enough) or (enough is None and found and quiet >= QUIET_SECONDS):
+            return found
+        before = found
+    return before
 
 
 def _polar_is_down(app: Station, user: str) -> None:

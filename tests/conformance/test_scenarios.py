@@ -31,10 +31,21 @@ _BUYS = {
 }
 
 
-@pytest.fixture(params=scenarios().values(), ids=lambda scenario: scenario.name)
-def scenario(request: pytest.FixtureRequest) -> Scenario:
-    found: Scenario = request.param
-    return found
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every scenario; anyhow in one order each, by turns, or with `--nightly` in all of them."""
+    everything = list(scenarios().values())
+    if "order" not in metafunc.fixturenames:
+        metafunc.parametrize("scenario", everything, ids=lambda scenario: scenario.name)
+        return
+    nightly = metafunc.config.getoption("--nightly")
+    tried = [
+        (scenario, order)
+        for number, scenario in enumerate(everything)
+        for turn, order in enumerate(ANYHOW)
+        if nightly or turn == number % len(ANYHOW)
+    ]
+    ids = [f"{scenario.name}, {order}" for scenario, order in tried]
+    metafunc.parametrize(("scenario", "order"), tried, ids=ids)
 
 
 class Buyer:
@@ -102,7 +113,6 @@ def test_every_step_in_order_gives_and_takes_access(
         assert said["state"] == buyer.life.play.snapshot("checkout")["status"]
 
 
-@pytest.mark.parametrize("order", ANYHOW)
 def test_any_order_ends_as_in_order(black_box: Station, scenario: Scenario, order: Order) -> None:
     buyer = Buyer(black_box, f"{scenario.name}/{order}")
     events = [event for step in scenario.steps for event in buyer.life.live(step)]

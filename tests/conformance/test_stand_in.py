@@ -49,6 +49,7 @@ RECORDED = {
     ("pause", "the pause is asked for"): [("user_pause", 17, 18)],
     ("pause", "the period ends"): [("user_pause", 19, 25)],
     ("resume", "the subscription is resumed and paid"): [("user_pause", 26, 41)],
+    ("usage", "usage is counted"): [("user_meter", 12, 13)],
     ("seats", "a checkout for three seats is opened"): [("user_del_03", 0, 0)],
     ("seats", "three seats are bought and the buyer has one"): [("user_team", 0, 17)],
     ("seats", "a seat is offered and claimed"): [("user_team", 18, 27)],
@@ -202,7 +203,7 @@ def test_the_sdk_reads_every_event(polar: Polar) -> None:
 
 @needs_recordings
 def test_a_state_names_what_the_recorded_one_names(polar: Polar) -> None:
-    for part in ("active_subscriptions", "granted_benefits"):
+    for part in ("active_subscriptions", "granted_benefits", "active_meters"):
         theirs = [entry for state in recorded_bodies()["customer.state_changed"] for entry in state[part]]
         own = [
             entry

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from tests.catalogues import CATALOGUES
 from tests.operations.polar_operations import PolarOperations
 from tests.operations.side import Pair, Side, copied, migrated
 from tests.support import apps
+from tests.support.render import render
 
 CATALOGUE = "shop"
+OPTIONS = {"notifications": "email"}
 RUNTIMES = tuple(
     next(variant for variant in apps.VARIANTS if variant.name == name) for name in ("worker-d1", "fastapi-sqlite")
 )
@@ -23,10 +26,16 @@ RUNTIMES = tuple(
 def _migrated(
     template: Path, polar_with: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Side, ...]:
-    project = apps.rendered_once(CATALOGUE, template, polar_with, tmp_path_factory.mktemp("operations"))
-    stores = tmp_path_factory.mktemp("stores")
+    projects, stores = tmp_path_factory.mktemp("operations"), tmp_path_factory.mktemp("stores")
+    sides = []
     with PolarOperations(CATALOGUES[CATALOGUE]()) as polar:
-        return tuple(migrated(variant, project(variant), stores / variant.name, polar) for variant in RUNTIMES)
+        for variant in RUNTIMES:
+            usual = variant.profile(CATALOGUE)
+            profile = replace(usual, answers={**usual.answers, **OPTIONS})
+            project = render(profile, template, projects / profile.name, polar_with(CATALOGUE))
+            apps.install(variant, project)
+            sides.append(migrated(variant, project, stores / variant.name, polar))
+    return tuple(sides)
 
 
 @pytest.fixture

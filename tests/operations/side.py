@@ -49,6 +49,7 @@ class Side:
     folder: Path
     polar: PolarOperations
     port: int = field(default_factory=free_port)
+    more: dict[str, str] = field(default_factory=dict)  # settings that a test adds
 
     @property
     def base(self) -> str:
@@ -65,6 +66,7 @@ class Side:
             "POLAR_BASE_URL": self.polar.url,
             "APP_URL": self.base,
             "AUTH_JWT_SECRET": JWT_SECRET,
+            **self.more,
         }
 
     @property

@@ -8,7 +8,6 @@ _EVERYWHERE = "FastAPI lets allowed origins read every route, the Worker its API
 # By the step's name, or by its beginning and a star.
 KNOWN = {
     "a known id with another body: no effect": "the Worker applies the body of a repeat that differs",
-    "user id: 128 emoji": "255 characters are UTF-16 units to the Worker, code points to FastAPI",
     "checkout: path with quotes": _PATH,
     "checkout: path with dots": _PATH,
     "checkout: path that leaves by dots": _PATH,

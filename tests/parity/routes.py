@@ -440,7 +440,14 @@ def changes() -> Iterator[Step]:
         def fails(polar: PolarRuntime, answer: Answer = answer) -> None:
             polar.next_answers[:] = [answer]
 
-        yield change(f"Polar answers: {name}", status, expected={"error": code}, prepare=fails)
+        for action in ("change", "cancel", "uncancel"):
+            yield change(f"{action}, Polar answers: {name}", status, action, expected={"error": code}, prepare=fails)
+    for action in ("change", "cancel", "uncancel"):
+        yield change(f"{action} by nobody", 401, action, user=None, expected={"error": "unauthorized"})
+        large = {"error": "body_too_large"}
+        yield change(f"{action} with a large body", 413, action, body=b" " * 20_000, expected=large)
+    yield change("uncancel of another user", 404, "uncancel", user="u-new", expected=missing)
+    yield change("uncancel with a product", 400, "uncancel", body={**own, "product": "free"}, expected=invalid)
     over = {**held, "status": "canceled", "ended_at": story.buyer.at(2)}
     yield replace(deliver("change: over", event("subscription.revoked", NOW, over)), prepare=_forget_faults)
     yield change("of one that is over", 404, "cancel", expected=missing)

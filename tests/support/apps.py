@@ -65,7 +65,7 @@ def install(variant: Variant, project: Path) -> None:
         workspace = node.workspace(json.loads((project / "package.json").read_text()))
         (project / "node_modules").symlink_to(workspace.root / "node_modules")
     else:
-        run(["uv", "sync", "--quiet"], cwd=project, env=_python_environment(), timeout=300)
+        run(["uv", "sync", "--quiet"], cwd=project, env=python_environment(), timeout=300)
 
 
 @contextmanager
@@ -89,13 +89,13 @@ def started(
         env = node.environment(**settings, APP_URL=base)
         command = [node.NODE, "scripts/dev.ts", "--port", str(port), "--persist-to", folder / "store"]
     else:
-        env = {**_python_environment(), **settings, "APP_URL": base, "DATABASE_URL": url}
+        env = {**python_environment(), **settings, "APP_URL": base, "DATABASE_URL": url}
         command = ["uv", "run", "--no-sync", "dev", "--port", str(port), "--workers", str(variant.processes)]
     with server(command, cwd=project, env=env, url=f"{base}/healthz", log=folder / "app.log") as process:
         yield process
 
 
-def _python_environment() -> dict[str, str]:
+def python_environment() -> dict[str, str]:
     """The environment without the virtual environment that runs the tests: a project has its own."""
     return {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.catalogues import ORGANIZATION_ID, identifier
+from tests.support.api_version import API_VERSION
 from tests.support.polar_runtime import instant
 
 Json = dict[str, Any]
@@ -15,7 +16,7 @@ Json = dict[str, Any]
 
 def event(kind: str, at: dt.datetime, data: Json) -> bytes:
     """The body of a delivery."""
-    return json.dumps({"type": kind, "timestamp": instant(at), "api_version": "2026-10", "data": data}).encode()
+    return json.dumps({"type": kind, "timestamp": instant(at), "api_version": API_VERSION, "data": data}).encode()
 
 
 @dataclass

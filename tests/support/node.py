@@ -86,8 +86,10 @@ class Workspace:
 
 def workspace(manifest: dict[str, Any], name: str = "worker") -> Workspace:
     """Install what `manifest` (a package.json) depends on, once per set of versions."""
-    wanted = {kind: manifest.get(kind, {}) for kind in ("dependencies", "devDependencies")}
-    text = json.dumps({"name": f"{name}-workspace", "private": True, "type": "module", **wanted}, indent=2)
+    wanted = dict(sorted({**manifest.get("dependencies", {}), **manifest.get("devDependencies", {})}.items()))
+    text = json.dumps(
+        {"name": f"{name}-workspace", "private": True, "type": "module", "dependencies": wanted}, indent=2
+    )
     root = CACHE / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     done = root / "installed"
     if not done.exists():

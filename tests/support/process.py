@@ -41,7 +41,7 @@ def server(
 
     Raises RuntimeError with the end of its log where it stops or does not answer in time.
     """
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,

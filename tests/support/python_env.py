@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from .node import CACHE
@@ -37,7 +40,12 @@ def environment(projects: Iterable[Path]) -> PythonEnvironment:
         manifest = tomllib.loads((project / "pyproject.toml").read_text())
         wanted.update(manifest["project"]["dependencies"])
         wanted.update(manifest["dependency-groups"]["dev"])
-    requirements = "\n".join(sorted(wanted)) + "\n"
+    return installed(wanted)
+
+
+def installed(wanted: Iterable[str]) -> PythonEnvironment:
+    """Install these, once per set of versions."""
+    requirements = "\n".join(sorted(set(wanted))) + "\n"
     root = CACHE / f"fastapi-{hashlib.sha256(requirements.encode()).hexdigest()[:12]}"
     done = root / "installed"
     if not done.exists():
@@ -57,3 +65,39 @@ def environment(projects: Iterable[Path]) -> PythonEnvironment:
         run(install, cwd=CACHE, timeout=600)
         done.touch()
     return PythonEnvironment(root)
+
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def unused(project: Path, python: PythonEnvironment) -> Iterator[str]:
+    """Dependencies that no code imports, no tool's section or workflow names, and no other one takes as an extra."""
+    manifest = tomllib.loads((project / "pyproject.toml").read_text())
+    wanted = [*manifest["project"]["dependencies"], *manifest["dependency-groups"]["dev"]]
+    names = [_normal(_NAME.match(each)[0]) for each in wanted]  # type: ignore[index]
+    texts = [
+        path.read_text() for pattern in ("*.py", "*.yml", "*.ini", "Dockerfile") for path in project.rglob(pattern)
+    ]
+    texts += [f"tool {tool}" for tool in manifest["tool"]]
+    words = {_normal(word) for text in texts for word in re.findall(r"[\w-]+", text)}
+    installed = _installed(python.root)
+    extras = {
+        _normal(_NAME.match(each)[0])  # type: ignore[index]
+        for name in names
+        for each in installed[name].requires or ()
+        if "extra ==" in each
+    }
+    for name in names:
+        modules = {_normal(path.parts[0]) for path in installed[name].files or () if path.suffix in (".py", ".so")}
+        if not words & {name, *modules} and name not in extras:
+            yield f"pyproject.toml: {name} is used by nothing"
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower().removesuffix("-py")
+
+
+@lru_cache
+def _installed(root: Path) -> dict[str, Distribution]:
+    site = next(root.glob("lib/python*/site-packages"))
+    return {_normal(each.metadata["Name"]): each for each in distributions(path=[str(site)])}

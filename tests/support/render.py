@@ -17,20 +17,20 @@ ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "polar_oat_" + "t0k3n" * 8
 
 
-def template_copy(destination: Path) -> Path:
+def template_copy(destination: Path, root: Path = ROOT) -> Path:
     """Copy what git knows of the template (uncommitted changes included) into a folder that is no repository.
 
     Copier renders a plain folder as it is; from a repository with changes it would first make a commit of them.
     """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "copier.yml", "hooks", "template"],
-        cwd=ROOT,
+        cwd=root,
         capture_output=True,
         check=True,
         text=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
-        source, target = ROOT / name, destination / name
+        source, target = root / name, destination / name
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)

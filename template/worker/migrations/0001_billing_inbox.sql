@@ -178,12 +178,3 @@ CREATE TABLE billing_reactions (
   done_us INTEGER
 );
 CREATE INDEX billing_reactions_state ON billing_reactions (state, next_attempt_us);
-
--- Who changed what by command.
-CREATE TABLE billing_audit (
-  id INTEGER PRIMARY KEY,
-  at_us INTEGER NOT NULL DEFAULT 0,
-  command TEXT NOT NULL,
-  subject TEXT NOT NULL,
-  actor TEXT NOT NULL
-);

@@ -1,6 +1,5 @@
 /** What only commands ask of Polar, such as webhook endpoints: raw answers, and one line where it refuses. */
-import { createPolarCore, type PolarCore } from "@polar-sh/sdk/2026-10";
-import { API_VERSION } from "../src/billing/catalog.ts";
+import { API_VERSION, createPolarCore, type PolarCore } from "../src/billing/polar-sdk.ts";
 import { isObject, optionalObject, type PolarObject } from "../src/billing/read.ts";
 import type { Settings } from "../src/settings.ts";
 import { Refused } from "./console.ts";

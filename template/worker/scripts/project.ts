@@ -7,6 +7,7 @@ import { checkHealth } from "../src/billing/health.ts";
 import type { AppEnv } from "../src/context.ts";
 import type { Services } from "../src/services.ts";
 import type { Bindings } from "../src/settings.ts";
+import { env as workersEnv } from "./cloudflare-workers.ts";
 import { note, Refused, type StoreOptions } from "./console.ts";
 import { developmentSettings, environmentSettings, PROJECT } from "./environment.ts";
 
@@ -46,7 +47,7 @@ export async function withProject<Result>(
 ): Promise<Result> {
   const { proxy, variables } = await connect(options);
   try {
-    const env = { ...proxy.env, ...variables } as unknown as Bindings;
+    const env = Object.assign(workersEnv, proxy.env, variables) as unknown as Bindings;
     const project = { env, db: env.DB, app: createApp(), services: () => servicesOf(env) };
     if (!options.remote) project.services();
     if (!whateverState) await check(env.DB);

@@ -5,7 +5,7 @@ import { runBackground } from "../src/billing/background";
 import { compareAccess } from "../src/billing/compare-access";
 import { findDisagreements } from "../src/billing/disagreement";
 import { runOutbox } from "../src/billing/outbox";
-import type { Reactions } from "../src/billing/reactions";
+import type { ReactionContext, Reactions } from "../src/billing/reactions";
 import type { PolarObject } from "../src/billing/read";
 import { PolarGone, type PolarReader, reconcileCustomer } from "../src/billing/reconcile";
 import { retain } from "../src/billing/retention";
@@ -115,6 +115,30 @@ describe("reactions", () => {
     ]);
     await runOutbox(env.DB, reactions, NOW + DAY_US);
     expect(told).toHaveLength(1);
+  });
+
+  test("can look up the address of the customer or the user, but not of a deleted one", async () => {
+    const found: (string | null)[] = [];
+    const look = async (_payload: object, { email }: ReactionContext) => {
+      found.push(await email());
+    };
+    const looking: Reactions = { order_paid: look, access_granted: look };
+    await deliver(event("customer.created", 0, { ...OWNER, email: "ada@example.com" }));
+    await deliver(event("order.paid", 1, ORDER), { reactions: looking });
+    await runOutbox(env.DB, looking, NOW);
+    await deliver(event("customer.deleted", 2, { ...OWNER, deleted_at: formatInstant(NOW) }));
+    await deliver(event("order.paid", 3, { ...ORDER, id: uuid(301) }), { reactions: looking });
+    await runOutbox(env.DB, looking, NOW);
+    expect(found).toEqual(["ada@example.com", null]);
+  });
+
+  test("one that fails is named in the log, without its message", async () => {
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    const refusing: Reactions = { order_paid: () => Promise.reject(new TypeError("ada@example.com was refused")) };
+    await deliver(event("order.paid", 1, ORDER), { reactions: refusing });
+    await runOutbox(env.DB, refusing, NOW);
+    expect(JSON.stringify(log.mock.calls)).toContain("TypeError");
+    expect(JSON.stringify(log.mock.calls)).not.toContain("ada@example.com");
   });
 
   test("one that fails is tried again later, and is dead after ten attempts; others are not held up", async () => {
@@ -330,6 +354,18 @@ describe("the background run", () => {
     const watching = { ...reader(), customerState: (id: string) => Promise.reject(asked.push(id) && new PolarGone()) };
     await runBackground(env.DB, { ...deps, polar: watching }, NOW + 2 * DAY_US);
     expect(asked).toHaveLength(10);
+  });
+
+  test("tells what is stuck, and nothing when all is well", async () => {
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    await runBackground(env.DB, { ...deps, polar: null }, NOW);
+    expect(log).not.toHaveBeenCalled();
+    await deliver(event("order.paid", 1, { ...ORDER, id: null }), { id: "failed" });
+    await deliver(event("order.paid", 1, { ...ORDER, id: null }), { id: "dead" });
+    await env.DB.exec("UPDATE billing_webhook_events SET state = 'dead' WHERE webhook_id = 'dead'");
+    log.mockClear();
+    await runBackground(env.DB, { ...deps, polar: null }, NOW);
+    expect(log.mock.calls).toEqual([['{"event":"inbox","failed":1,"dead":1,"dead_reactions":0}']]);
   });
 
   test("a part that fails is reported at the end, and the others run", async () => {

@@ -1,7 +1,13 @@
 """What is done in the background besides: retention, and customer states that disagree with our rows."""
 
+import pytest
+
+from app.billing import background
 from app.billing.background import run_background
-from app.billing.reactions import Handlers
+from app.billing.monitor import report_stuck
+from app.billing.reactions import Delivery, Handlers
+from app.billing.tables import reactions as outbox
+from app.billing.tables import webhook_events
 from app.billing.time import DAY, MINUTE
 from app.database import Database
 from tests.support.deliveries import NOW, Json, apply, customer, event, grant, order, rows_of, state, subscription
@@ -19,6 +25,14 @@ def work(database: Database, now: int) -> None:
 
 def live(data: Json) -> Json:
     return {"id": data["id"], "status": data["status"], "product_id": data["product_id"]}
+
+
+def test_it_says_when_more_is_due_than_it_does_at_a_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "BATCH", 2)
+    buyers = [customer(f"c{n}", f"user_{n}") for n in range(3)]
+    apply(database, *[event("order.paid", order(order_id=f"o{n}", buyer=buyer)) for n, buyer in enumerate(buyers)])
+    assert [run_background(database, None, {}, 90, NOW) for _ in range(2)] == [True, False]
+    assert all(row["check_us"] is None for row in rows_of(database, "billing_access"))
 
 
 class TestDisagreement:
@@ -94,3 +108,31 @@ def test_reactions_that_were_run_are_emptied_after_the_retention_and_never_run_a
     apply(database, event("order.updated", order(), 9), now=NOW + 92 * DAY, reactions=handlers)
     (emptied,) = rows_of(database, "billing_reactions")
     assert emptied == {**kept, "user_id": None, "payload": "{}"}
+
+
+class TestMonitor:
+    """What is stuck is told in the log, for an alarm to listen to."""
+
+    def test_nothing_is_told_when_all_is_well(self, database: Database, caplog: pytest.LogCaptureFixture) -> None:
+        apply(database, event("order.paid", order()))
+        report_stuck(database)
+        assert "inbox" not in caplog.text
+
+    def test_events_and_reactions_that_are_stuck_are_counted(
+        self, database: Database, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        apply(database, ("failed", b"{"), ("dead", b"{"))
+        apply(database, event("order.paid", order()), reactions={"order_paid": ignore})
+        with database.write() as connection:
+            dead = webhook_events.c.webhook_id == "dead"
+            connection.execute(webhook_events.update().where(dead).values(state="dead"))
+            connection.execute(outbox.update().values(state="dead"))
+        caplog.clear()
+        report_stuck(database)
+        assert [record.message for record in caplog.records] == [
+            '{"event":"inbox","failed":1,"dead":1,"dead_reactions":1}'
+        ]
+
+
+def ignore(_payload: object, _delivery: Delivery) -> None:
+    """Do nothing."""

@@ -3,15 +3,16 @@
 import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
 from app.billing import repository
 from app.billing.background import run_background
+from app.billing.dialect import Step
 from app.billing.events import EVENTS
 from app.billing.inbox import Outcome, receive, replay, retry_failed, store_and_apply
+from app.billing.projections import Event
 from app.billing.time import HOUR, MINUTE, SECOND
 from app.database import Database
 from tests.support import deliveries
@@ -138,8 +139,8 @@ def test_a_failed_event_is_tried_ten_times_with_growing_pauses(database: Databas
 def broken(monkeypatch: pytest.MonkeyPatch, name: str = "upsert_projection") -> None:
     """Let a statement fail."""
 
-    def fail(connection: Connection, *_: Any) -> None:
-        connection.execute(text("SELECT :email FROM no_such_table"), {"email": "c1@example.com"})
+    def fail(_event: Event) -> Step:
+        return Step("", 'DELETE FROM "c1@example.com" RETURNING 1', [])
 
     monkeypatch.setattr(repository, name, fail)
 

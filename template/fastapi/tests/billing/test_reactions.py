@@ -8,10 +8,11 @@ from app.billing.background import compare_access, run_background
 from app.billing.outbox import run_reactions
 from app.billing.policy_table import RENEWAL_LEEWAY, RENEWAL_LIMIT
 from app.billing.reactions import Delivery, Handlers
+from app.billing.records import email_of
 from app.billing.time import DAY, HOUR, MINUTE, SECOND, to_iso
 from app.database import Database
 from app.reactions import reactions as own_reactions
-from tests.support.deliveries import CATALOG, NOW, Json, apply, customer, event, order, rows_of, subscription
+from tests.support.deliveries import CATALOG, NOW, Json, apply, customer, event, member, order, rows_of, subscription
 
 OUTBOX = "billing_reactions"
 END = NOW + 20 * DAY
@@ -222,3 +223,41 @@ def test_the_own_handlers_run(database: Database) -> None:
     apply(database, event("order.paid", order()), event("subscription.active", subscription()), reactions=own_reactions)
     run_background(database, None, own_reactions, 90, NOW)
     assert {row["state"] for row in rows_of(database, OUTBOX)} == {"done"}
+
+
+def test_a_handler_can_look_up_the_address_but_not_of_a_deleted_customer(database: Database) -> None:
+    found: list[str | None] = []
+
+    def look(_payload: object, delivery: Delivery) -> None:
+        found.append(delivery.email())
+
+    handlers: Handlers = {"order_paid": look, "access_granted": look}
+    apply(database, event("customer.created", customer(email="ada@example.com")))
+    apply(database, event("order.paid", order()), reactions=handlers)
+    run_background(database, None, handlers, 90, NOW)
+    apply(database, event("customer.deleted", customer(deleted_at=to_iso(NOW)), 1))
+    apply(database, event("order.paid", order(order_id="o2"), 2), reactions=handlers)
+    run_background(database, None, handlers, 90, NOW)
+    assert found == ["ada@example.com", None]
+
+
+def test_the_address_of_a_user_is_the_newest_customers_or_the_members(database: Database) -> None:
+    old, new = (customer(name, email=f"{name}@example.com", created_at=to_iso(NOW + n)) for n, name in enumerate("ab"))
+    apply(database, event("customer.created", new), event("customer.created", old))
+    apply(database, event("member.created", member(external_id="user_2", email="member@example.com")))
+    with database.read() as connection:
+        found = [email_of(connection, None, user) for user in ("user_1", "user_2", "user_3")]
+    assert found == ["b@example.com", "member@example.com", None]
+
+
+def test_the_log_names_the_error_of_a_handler_and_not_its_message(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_payload: object, _delivery: Delivery) -> None:
+        raise ValueError("ada@example.com was refused")
+
+    apply(database, event("order.paid", order()), reactions={"order_paid": refuse})
+    run_background(database, None, {"order_paid": refuse}, 90, NOW)
+    assert '"event":"reaction_failed"' in caplog.text
+    assert '"error":"ValueError"' in caplog.text
+    assert "ada@example.com" not in caplog.text

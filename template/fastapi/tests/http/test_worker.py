@@ -1,5 +1,6 @@
 """The background thread: works again and again, survives failures, ends with the app."""
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -46,6 +47,24 @@ def test_it_works_again_after_a_failure_until_it_is_stopped(shop: Shop, work: Re
     assert len(work.calls) == count
     database, polar, _, days, now = work.calls[0]
     assert (database, polar, days, now) == (shop.database, shop.billing.polar, 90, NOW)
+
+
+def test_it_works_on_at_once_while_more_is_due(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [False, True, True]  # taken from the end
+    done = threading.Event()
+
+    def run_background(*_: Any) -> bool:
+        if len(left) == 1:
+            done.set()
+        return left.pop()
+
+    monkeypatch.setattr(worker, "run_background", run_background)
+    monkeypatch.setattr(random, "uniform", lambda *_: 0.0 if len(left) == 3 else 1.0)
+    thread = BackgroundWorker(shop.billing, period=60)
+    thread.start()
+    assert done.wait(10)
+    thread.stop()
+    assert left == []
 
 
 def test_it_runs_while_the_app_runs(

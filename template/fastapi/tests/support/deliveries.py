@@ -9,6 +9,7 @@ from sqlalchemy import select
 from app.billing.access import access_of
 from app.billing.catalog_types import Benefit, Catalog, Organization, Product
 from app.billing.inbox import Outcome, store_and_apply
+from app.billing.polar_sdk import API_VERSION
 from app.billing.policy import Decision
 from app.billing.reactions import Handlers
 from app.billing.tables import metadata
@@ -173,7 +174,7 @@ def state(buyer: Json | None = None, live: list[Json] | None = None, granted: li
 
 def event(kind: str, data: Json, second: float = 0, webhook_id: str | None = None) -> Delivered:
     """Return the id and the body of an event, stamped so many seconds after NOW."""
-    payload = {"type": kind, "timestamp": to_iso(NOW + int(second * SECOND)), "api_version": "2026-10", "data": data}
+    payload = {"type": kind, "timestamp": to_iso(NOW + int(second * SECOND)), "api_version": API_VERSION, "data": data}
     return webhook_id or str(uuid4()), json.dumps(payload).encode()
 
 

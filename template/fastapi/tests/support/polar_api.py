@@ -7,11 +7,14 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from typing import Any, get_type_hints
 from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import uuid4
 
-from polar.v2026_10 import inputs
+from app.billing.polar_sdk import API_VERSION, sdk
+
+inputs = import_module(f"{sdk.__name__}.inputs")
 
 TOKEN = "polar_oat_for_tests"
 CREATED_AT = "2026-01-31T12:00:00.000000Z"
@@ -115,7 +118,7 @@ class PolarStandIn:
     def _check(self, seen: Seen, headers: Mapping[str, str]) -> None:
         if headers.get("authorization") != f"Bearer {TOKEN}":
             self.violations.append(f"{seen.path}: not the token")
-        if headers.get("polar-version") != "2026-10":
+        if headers.get("polar-version") != API_VERSION:
             self.violations.append(f"{seen.path}: version {headers.get('polar-version')}")
         family = "/v1/subscriptions/*" if seen.path.startswith("/v1/subscriptions/") else seen.path
         known = KNOWN_KEYS.get((seen.method, family), set())

@@ -1,8 +1,8 @@
 /** `endpoint`: the webhook endpoint at Polar. */
 import { BlockList, isIP } from "node:net";
 import { Option } from "commander";
-import { API_VERSION } from "../../src/billing/catalog.ts";
 import { EVENTS } from "../../src/billing/events.ts";
+import { API_VERSION } from "../../src/billing/polar-sdk.ts";
 import { type PolarObject, text } from "../../src/billing/read.ts";
 import { readSettings, type Settings } from "../../src/settings.ts";
 import { announce } from "../audit.ts";

@@ -9,6 +9,7 @@ export interface User {
 /** Tells who sent a request; null means nobody. */
 export type Authenticate = (request: Request) => Promise<User | null>;
 
+/** Characters, not UTF-16 units. */
 const MAX_ID_LENGTH = 255;
 const CONTROL = /\p{Cc}/u;
 
@@ -17,7 +18,7 @@ export function isUserId(value: unknown): value is string {
   return (
     typeof value === "string" &&
     value !== "" &&
-    value.length <= MAX_ID_LENGTH &&
+    [...value].length <= MAX_ID_LENGTH &&
     value.isWellFormed() &&
     !CONTROL.test(value)
   );

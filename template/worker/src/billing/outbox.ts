@@ -1,7 +1,7 @@
 /** Running the user's reactions: at least once, one lease at a time, and never in the way of billing. */
 import { errorName, logError } from "./log";
 import type { ReactionContext, ReactionName, Reactions } from "./reactions";
-import { type ClaimedReaction, claim, fail, finish } from "./store/reaction-store";
+import { type ClaimedReaction, claim, emailOf, fail, finish } from "./store/reaction-store";
 import { HOUR_US, MINUTE_US, SECOND_US } from "./time";
 
 const LEASE_US = MINUTE_US;
@@ -33,8 +33,9 @@ async function runOne(
   try {
     const handler = reactions[claimed.reaction as ReactionName] as Handler | undefined;
     if (handler === undefined) throw new Error(`No handler for ${claimed.reaction}`);
-    const payload = { user_id: claimed.user_id, ...(JSON.parse(claimed.payload) as object) };
-    await handler(payload, { key: claimed.key, attempt: claimed.attempts });
+    const payload = { user_id: claimed.user_id, ...(JSON.parse(claimed.payload) as { customer_id?: string }) };
+    const email = () => emailOf(db, payload);
+    await handler(payload, { key: claimed.key, attempt: claimed.attempts, email });
     return finish(db, claimed, now);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);

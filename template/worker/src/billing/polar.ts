@@ -1,19 +1,23 @@
 /** Polar's API: the few calls that billing needs, over the SDK's core client (facts: polar.sh/docs/api-reference). */
 import { PolarClientError, PolarRateLimitError, PolarServerError } from "@polar-sh/sdk";
-import { createPolarCore, type models, type PolarCore } from "@polar-sh/sdk/2026-10";
-import { listBenefitGrants } from "@polar-sh/sdk/2026-10/services/benefit_grants";
-import { createCheckouts, getCheckouts } from "@polar-sh/sdk/2026-10/services/checkouts";
-import { createCustomerSessions } from "@polar-sh/sdk/2026-10/services/customer_sessions";
-import {
-  createCustomers,
-  getExternalCustomers,
-  getStateCustomers,
-  listCustomers,
-} from "@polar-sh/sdk/2026-10/services/customers";
-import { listOrders } from "@polar-sh/sdk/2026-10/services/orders";
-import { listSubscriptions, updateSubscriptions } from "@polar-sh/sdk/2026-10/services/subscriptions";
 import type { PolarSettings } from "../settings";
 import type { Proration } from "./catalog-types";
+import {
+  createCheckouts,
+  createCustomerSessions,
+  createCustomers,
+  createPolarCore,
+  getCheckouts,
+  getExternalCustomers,
+  getStateCustomers,
+  listBenefitGrants,
+  listCustomers,
+  listOrders,
+  listSubscriptions,
+  type models,
+  type PolarCore,
+  updateSubscriptions,
+} from "./polar-sdk";
 import { isObject, type PolarObject } from "./read";
 import { PolarGone, type PolarReader } from "./reconcile";
 

@@ -39,6 +39,8 @@ export type ReactionName = keyof ReactionPayloads;
 export interface ReactionContext {
   readonly key: string;
   readonly attempt: number;
+  /** Looks up the e-mail address of the customer. It is not in the payload, since that is kept longer. */
+  email(): Promise<string | null>;
 }
 
 /** Your handlers, by name. A reaction without one is never written. */

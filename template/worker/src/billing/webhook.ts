@@ -1,9 +1,9 @@
 /** Polar's webhook: verified on the raw bytes, stored and applied, and answered 202 whatever is in it. */
-import { webhooks } from "@polar-sh/sdk/2026-10";
 import { reactions as ownReactions } from "../reactions";
 import { errorResponse } from "./errors";
 import { type Receipt, receive } from "./inbox";
 import { errorName, logError, logInfo } from "./log";
+import { webhooks } from "./polar-sdk";
 import type { Reactions } from "./reactions";
 
 export interface WebhookDeps {

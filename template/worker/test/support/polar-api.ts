@@ -1,5 +1,6 @@
 /** A stand-in for Polar's API: takes the requests of the real SDK, keeps state, and answers as Polar was seen to. */
 import { afterEach, vi } from "vitest";
+import { API_VERSION } from "../../src/billing/polar-sdk";
 
 export const POLAR_URL = "https://polar.test";
 export const TOKEN = "polar_oat_of_these_tests";
@@ -85,7 +86,7 @@ export class PolarStandIn {
   }
 
   #checkHeaders(headers: Headers): Response | undefined {
-    if (headers.get("Polar-Version") !== "2026-10") return json(404, { detail: "Not Found" });
+    if (headers.get("Polar-Version") !== API_VERSION) return json(404, { detail: "Not Found" });
     if (headers.get("Authorization") !== `Bearer ${TOKEN}`) return json(401, { error: "invalid_token" });
     if (headers.get("Content-Type") !== "application/json") return json(415, { error: "not JSON" });
     return undefined;
@@ -196,7 +197,7 @@ export function invalid(member: string, message: string): Response {
 
 /** Any JSON answer. */
 export function json(status: number, body: unknown, headers: Record<string, string> = {}): Response {
-  return Response.json(body, { status, headers: { "Polar-Version": "2026-10", ...headers } });
+  return Response.json(body, { status, headers: { "Polar-Version": API_VERSION, ...headers } });
 }
 
 function found(value: Json | undefined): Response {

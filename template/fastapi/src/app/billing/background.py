@@ -25,19 +25,21 @@ RECONCILE_AGAIN_AFTER = 5 * MINUTE
 RECONCILE_EVERY = DAY
 
 
-def run_background(db: Database, polar: PolarReader | None, reactions: Handlers, retention_days: int, now: int) -> None:
-    """Do all that is due. One part that fails does not keep the others from their work."""
+def run_background(db: Database, polar: PolarReader | None, reactions: Handlers, retention_days: int, now: int) -> bool:
+    """Do what is due, so much of it at a time. True: a part did all it may at once, and more is probably due.
+
+    One part that fails does not keep the others from their work.
+    """
     parts: list[Callable[[], object]] = [
-        lambda: retry_failed(db, now, BATCH, reactions),
-        lambda: compare_states(db, now, BATCH),
-        lambda: compare_access(db, now, BATCH, reactions),
+        lambda: retry_failed(db, now, BATCH, reactions) == BATCH,
+        lambda: compare_states(db, now, BATCH) == BATCH,
+        lambda: compare_access(db, now, BATCH, reactions) == BATCH,
         lambda: clean_up(db, retention_days, now),
     ]
     if polar is not None:
         parts += [lambda: reconcile_marked(db, polar, now), lambda: reconcile_oldest(db, polar, now)]
-    parts.append(lambda: run_reactions(db, reactions, now, BATCH))
-    for part in parts:
-        _attempt(part)
+    parts.append(lambda: run_reactions(db, reactions, now, BATCH) == BATCH)
+    return True in [_attempt(part) for part in parts]
 
 
 def compare_access(db: Database, now: int, limit: int, reactions: Handlers, catalog: Catalog = own_catalog) -> int:
@@ -97,9 +99,10 @@ def _reconcile(db: Database, polar: PolarReader, customer_id: str, now: int) -> 
         log_line("reconcile", customer_id=customer_id, outcome=report.outcome, written=report.written)
 
 
-def _attempt(part: Callable[[], object]) -> None:
+def _attempt(part: Callable[[], object]) -> object:
     try:
-        part()
+        return part()
     except Exception as error:
         log_line("background_failed", level=logging.ERROR, error=type(error).__name__)
         logging.getLogger("app.billing").debug("background work failed", exc_info=True)
+        return None

@@ -8,23 +8,26 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from polar.webhooks import (
     PolarWebhookError,
-    PolarWebhookUnknownTypeError,
     PolarWebhookVerificationError,
     validate_event,
 )
 from sqlalchemy import Connection
 
 from app.billing import repository
+from app.billing.dialect import DriverError, Step
 from app.billing.events import EVENTS
 from app.billing.log import error_name, log_line
+from app.billing.prepared import run
 from app.billing.projections import Event, mentioned_customer, parse_event
 from app.billing.reactions import Handlers, reactions_to_event
 from app.billing.read import mapping, text
+from app.billing.repository import Applied
 from app.billing.time import HOUR, SECOND
 from app.database import Database
 from app.reactions import reactions as own_reactions
@@ -56,30 +59,21 @@ def receive(
     """Verify a delivery, store it and apply it."""
     started = time.perf_counter()
     webhook_id = {name.lower(): value for name, value in headers.items()}.get("webhook-id", "")
-    if not verify(secrets, headers, body):
+    signed = next((signed for secret in secrets if (signed := _open(secret, headers, body))), None)
+    if signed is None:
         _log(Outcome.REFUSED, "", {}, started)
         return Outcome.REFUSED
-    outcome = store_and_apply(db, webhook_id, body, now, reactions)
-    _log(outcome, webhook_id, _payload_or_empty(body), started)
+    outcome = _store_and_apply(db, webhook_id, body, signed.payload, now, reactions)
+    payload = _payload_or_empty(body) if signed.payload is None else signed.payload
+    _log(outcome, webhook_id, payload, started)
     return outcome
-
-
-def verify(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether Polar signed this, with any of the secrets, not long ago. The SDK knows both of Polar's key schemes."""
-    return any(_verified(secret, headers, body) for secret in secrets)
 
 
 def store_and_apply(
     db: Database, webhook_id: str, body: bytes, now: int, reactions: Handlers = own_reactions, *, again: bool = False
 ) -> Outcome:
     """Store a verified event and apply it. With `again` one that was applied or ignored before is applied once more."""
-    event: Event | None = None
-    try:
-        event = parse_event(webhook_id, body, json.loads(body))
-        with db.write() as connection:
-            return apply_event(connection, event, now, reactions, again=again)
-    except Exception as error:
-        return _store_failed(db, event or _unread(webhook_id, body), error, now)
+    return _store_and_apply(db, webhook_id, body, None, now, reactions, again=again)
 
 
 def apply_event(
@@ -87,13 +81,12 @@ def apply_event(
 ) -> Outcome:
     """Apply an event within a transaction; a repeat changes nothing."""
     outcome = Outcome.PROCESSED if event.projection else Outcome.IGNORED
-    if event.customer_id:
-        repository.lock_customer(connection, event.customer_id)
-    if not repository.store_event(connection, event, outcome.value, now, again=again):
+    applied = repository.apply_event(connection, event, outcome.value, now, again=again)
+    if applied is None:
         return Outcome.REPEAT
     if event.projection:
-        _project(connection, event, now, reactions)
-    if event.customer_id:
+        _follow_up(connection, event, applied, now, reactions)
+    if event.customer_id and (applied.is_deleted or event.customer is None):
         repository.forget_deleted_customer(connection, event.customer_id)
     return outcome
 
@@ -137,31 +130,57 @@ def back_off(attempts: int) -> int:
     return min(30 * SECOND << min(attempts - 1, 20), HOUR)
 
 
-def _verified(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+@dataclass(frozen=True)
+class _Signed:
+    """A body that Polar signed; the payload is None where it is of a type unknown to us, or no JSON."""
+
+    payload: dict[str, Any] | None
+
+
+def _open(secret: str, headers: Mapping[str, str], body: bytes) -> _Signed | None:
+    """Return what Polar signed with this secret not long ago. The SDK knows both of Polar's key schemes."""
     try:
         body.decode()
-        validate_event(body, dict(headers), secret, EVENT_TYPES, lambda payload: payload)
-    except PolarWebhookUnknownTypeError:
-        return True  # raised after the signature was found right
+        return validate_event(body, dict(headers), secret, EVENT_TYPES, _Signed)
     except (UnicodeDecodeError, PolarWebhookVerificationError):
-        return False
+        return None
     except (PolarWebhookError, RecursionError):
-        return True  # signed, but no JSON
-    return True
+        return _Signed(None)  # raised after the signature was found right
 
 
-def _project(connection: Connection, event: Event, now: int, reactions: Handlers) -> None:
-    if event.customer:
-        repository.identify_customer(connection, event.customer)
-    if event.member:
-        repository.identify_member(connection, event.member)
-    moved = repository.upsert_projection(connection, event)
-    if moved and event.projection in {"subscription", "order"}:
-        user_id = event.row["app_user_id"] or repository.external_id_of(connection, event.row["customer_id"])
+def _store_and_apply(
+    db: Database,
+    webhook_id: str,
+    body: bytes,
+    payload: dict[str, Any] | None,
+    now: int,
+    reactions: Handlers,
+    *,
+    again: bool = False,
+) -> Outcome:
+    event: Event | None = None
+    try:
+        event = parse_event(webhook_id, body, json.loads(body) if payload is None else payload)
+        with db.write() as connection:
+            return apply_event(connection, event, now, reactions, again=again)
+    except Exception as error:
+        return _store_failed(db, event or _unread(webhook_id, body), error, now)
+
+
+def _follow_up(connection: Connection, event: Event, applied: Applied, now: int, reactions: Handlers) -> None:
+    """Write what a new event calls for: reactions to a snapshot that moved, and a look at the users' access."""
+    app_user_id = event.row.get("app_user_id")
+    steps: list[Step] = []
+    if applied.moved and event.projection in {"subscription", "order"}:
+        user_id = app_user_id or applied.customer_user
         wanted = [reaction for reaction in reactions_to_event(event, user_id) if reaction.name in reactions]
-        repository.add_reactions(connection, wanted, now)
+        steps += repository.new_reactions(wanted, now)
     if event.projection not in {"checkout", "customer_state"}:
-        repository.check_access_of(connection, repository.users_of_event(connection, event), now)
+        users = {app_user_id, applied.customer_user, applied.member_user}
+        if event.customer_id and event.projection in {"customer", "member"}:
+            users |= repository.users_of_customer(connection, event.customer_id)
+        steps += repository.access_checks({user for user in users if user}, now)
+    run(connection, steps)
 
 
 def _store_failed(db: Database, event: Event, error: Exception, now: int) -> Outcome:
@@ -191,6 +210,8 @@ def _store_failed(db: Database, event: Event, error: Exception, now: int) -> Out
 
 def _describe(error: Exception) -> str:
     """Name an error without the data that a database's message would repeat."""
+    if isinstance(error, DriverError):
+        return type(error).__name__
     cause = getattr(error, "orig", None)
     if cause is not None:
         return f"{type(error).__name__}: {type(cause).__name__}"

@@ -6,11 +6,13 @@ import logging
 from app.billing.read import Unreadable
 
 logger = logging.getLogger("app.billing")
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def log_line(event: str, *, level: int = logging.INFO, **fields: object) -> None:
     """Write one line."""
-    logger.log(level, json.dumps({"event": event, **fields}, separators=(",", ":"), default=str))
+    if logger.isEnabledFor(level):
+        logger.log(level, _encode({"event": event, **fields}))
 
 
 def error_name(error: BaseException) -> str:

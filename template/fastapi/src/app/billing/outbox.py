@@ -3,11 +3,13 @@
 import json
 import logging
 import time
+from functools import partial
 
-from app.billing import repository
+from app.billing import records, repository
 from app.billing.inbox import MAX_ATTEMPTS, back_off
 from app.billing.log import error_name, log_line
 from app.billing.reactions import Delivery, Handlers, handler_of
+from app.billing.read import Json
 from app.billing.time import MINUTE
 from app.database import Database
 
@@ -24,14 +26,16 @@ def run_reactions(db: Database, handlers: Handlers, now: int, limit: int) -> int
             claimed = repository.claim_reaction(connection, moment, moment + LEASE)
         if claimed is None:
             return count
-        error = _run(handlers, claimed.reaction, claimed.payload, Delivery(claimed.key, claimed.attempts))
+        payload = json.loads(claimed.payload)
+        delivery = Delivery(claimed.key, claimed.attempts, partial(_email, db, payload))
+        error = _run(handlers, claimed.reaction, payload, delivery)
         with db.write() as connection:
             values = _done(moment) if error is None else _failed(error, claimed.attempts, moment)
             repository.finish_reaction(connection, claimed.key, claimed.attempts, values)
     return limit
 
 
-def _run(handlers: Handlers, name: str, payload: str, delivery: Delivery) -> str | None:
+def _run(handlers: Handlers, name: str, payload: Json, delivery: Delivery) -> str | None:
     """Run the handler and return what went wrong."""
     handler = handler_of(handlers, name)
     if handler is None:
@@ -39,13 +43,18 @@ def _run(handlers: Handlers, name: str, payload: str, delivery: Delivery) -> str
     if delivery.attempt > MAX_ATTEMPTS:
         return "ended ten times with its process"
     try:
-        handler(json.loads(payload), delivery)
+        handler(payload, delivery)
     except Exception as error:
         log_line(
             "reaction_failed", level=logging.ERROR, key=delivery.key, attempt=delivery.attempt, error=error_name(error)
         )
         return f"{type(error).__name__}: {error}"[:MAX_ERROR_LENGTH].replace("\x00", "")
     return None
+
+
+def _email(db: Database, payload: Json) -> str | None:
+    with db.read() as connection:
+        return records.email_of(connection, payload.get("customer_id"), payload.get("user_id"))
 
 
 def _done(moment: int) -> dict[str, object]:

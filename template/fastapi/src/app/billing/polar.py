@@ -7,8 +7,8 @@ from typing import Literal
 from urllib.parse import quote
 
 from polar import PolarNetworkError
-from polar.v2026_10 import Polar
 
+from app.billing.polar_sdk import sdk
 from app.billing.read import Json
 from app.billing.reconcile import PolarGone
 
@@ -48,7 +48,7 @@ class PolarApi:
         base_url: str | None = None,
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
-        self._sdk = Polar(access_token, environment=environment, base_url=base_url, timeout=timeout)
+        self._sdk = sdk.Polar(access_token, environment=environment, base_url=base_url, timeout=timeout)
         self._client = self._sdk.products.client
 
     def close(self) -> None:

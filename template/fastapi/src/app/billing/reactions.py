@@ -6,13 +6,15 @@ came late. Handlers run at least once, in the background; the key tells a repeat
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict, cast
 
 from app.billing.catalog import catalog
 from app.billing.policy import Decision
 from app.billing.projections import Event, Row
 from app.billing.shapes import OrderJson, SubscriptionJson, order_shape, subscription_shape
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 STARTED = frozenset({"active", "trialing"})
 ENDED = frozenset({"canceled", "unpaid"})
@@ -47,10 +49,14 @@ class AccessPayload(TypedDict):
 
 @dataclass(frozen=True)
 class Delivery:
-    """One attempt at a reaction. Pass the key on as idempotency key: it is the same in every attempt."""
+    """One attempt at a reaction. Pass the key on as idempotency key: it is the same in every attempt.
+
+    `email()` looks up the e-mail address of the customer, or None: it is not in the payload, since that is kept longer.
+    """
 
     key: str
     attempt: int
+    email: Callable[[], str | None] = field(default=lambda: None, compare=False)
 
 
 class Handlers(TypedDict, total=False):
@@ -83,7 +89,7 @@ class Reaction:
 
     def payload_json(self) -> str:
         """Return the payload as it is stored."""
-        return json.dumps(self.payload, separators=(",", ":"))
+        return _encode(self.payload)
 
 
 def handler_of(handlers: Handlers, name: str) -> Callable[[Any, Delivery], None] | None:

@@ -5,7 +5,7 @@ from sqlalchemy import Connection, and_, case, exists, func, literal, or_, selec
 from app.billing.dialect import insert
 from app.billing.read import Json, instant, text
 from app.billing.repository import check_access_of
-from app.billing.tables import checkouts, customers, orders, rate_limits, subscriptions
+from app.billing.tables import checkouts, customers, members, orders, rate_limits, subscriptions
 
 WINDOW_US = 60_000_000
 
@@ -106,3 +106,14 @@ def block_user(connection: Connection, user_id: str, blocked_us: int | None, now
     if count:
         check_access_of(connection, [user_id], now)
     return count
+
+
+def email_of(connection: Connection, customer_id: str | None, user_id: str | None) -> str | None:
+    """Return the e-mail address of a customer, or without one of the user: as customer, else as member."""
+    live = customers.c.deleted_us.is_(None)
+    if customer_id is not None:
+        return connection.scalar(select(customers.c.email).where(customers.c.id == customer_id, live))
+    mine = select(customers.c.email).where(customers.c.external_id == user_id, live)
+    as_member = select(members.c.email).where(members.c.external_id == user_id, members.c.deleted_us.is_(None))
+    found = connection.scalar(mine.order_by(customers.c.created_us.desc()).limit(1))
+    return found or connection.scalar(as_member.limit(1))

@@ -1,7 +1,7 @@
 """The SQL of billing: short statements that say what they need of each other."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -32,11 +32,10 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.sql.dml import ReturningInsert
 
-from app.billing.dialect import Insert, lock
-from app.billing.dialect import insert as insert
+from app.billing.dialect import Insert, Step, insert, locking
 from app.billing.events import Projection
+from app.billing.prepared import Prepared, run
 from app.billing.projections import CustomerIdentity, Event, MemberIdentity
 from app.billing.reactions import Reaction
 from app.billing.tables import (
@@ -75,8 +74,8 @@ WRITTEN_ONCE: dict[Projection, frozenset[str]] = {"checkout": frozenset({"user_i
 # The inbox
 
 
-def store_event(connection: Connection, event: Event, state: str, now: int, *, again: bool = False) -> bool:
-    """Store an event as processed or ignored. False: it was before, and nothing is to be done."""
+def store_event(event: Event, state: str, now: int, *, again: bool = False) -> Step:
+    """Store an event as processed or ignored. No row: it was before, and nothing is to be done."""
     values = {
         "webhook_id": event.webhook_id,
         "type": event.type,
@@ -90,14 +89,14 @@ def store_event(connection: Connection, event: Event, state: str, now: int, *, a
         "received_us": now,
         "processed_us": now,
     }
-    return _upsert_event(connection, values, again=again) is not None
+    return _event_upsert(again, tuple(values)).step(values)
 
 
 def store_failure(connection: Connection, failure: Mapping[str, Any], now: int) -> int | None:
     """Store an event that could not be applied. Returns its attempts so far; None where it was applied before."""
     values = {**failure, "state": "failed", "attempts": 1, "received_us": now, "processed_us": None}
-    row = _upsert_event(connection, values, again=False)
-    return None if row is None else row.attempts
+    (rows,) = run(connection, [_event_upsert(False, tuple(values)).step(values)])
+    return rows[0][0] if rows else None
 
 
 def schedule_event(connection: Connection, webhook_id: str, state: str, next_attempt_us: int | None) -> None:
@@ -131,36 +130,82 @@ def stored_event(connection: Connection, webhook_id: str) -> AnyRow | None:
     return connection.execute(select(webhook_events).where(webhook_events.c.webhook_id == webhook_id)).first()
 
 
-def _upsert_event(connection: Connection, values: Mapping[str, Any], *, again: bool) -> AnyRow | None:
-    return connection.execute(_event_upsert(again, tuple(values)), dict(values)).first()
-
-
 @cache
-def _event_upsert(again: bool, names: tuple[str, ...]) -> ReturningInsert[*tuple[Any, ...]]:
+def _event_upsert(again: bool, names: tuple[str, ...]) -> Prepared:
     statement = insert(webhook_events)
     kept = {"webhook_id", "attempts", "received_us"}
     changes: dict[str, ColumnElement[Any]] = {name: statement.excluded[name] for name in names if name not in kept}
     changes["attempts"] = webhook_events.c.attempts + 1
-    repeatable = true() if again else webhook_events.c.state.in_(RETRYABLE)
+    repeatable = true() if again else or_(*(webhook_events.c.state == state for state in RETRYABLE))
     statement = statement.on_conflict_do_update(index_elements=["webhook_id"], set_=changes, where=repeatable)
-    return statement.returning(webhook_events.c.attempts)
+    return Prepared(statement.returning(webhook_events.c.attempts), names)
 
 
 # Projections
 
 
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What applying an event found."""
+
+    moved: bool
+    is_deleted: bool
+    customer_user: str | None
+    member_user: str | None
+
+
+def apply_event(connection: Connection, event: Event, state: str, now: int, *, again: bool = False) -> Applied | None:
+    """Store an event, and what it tells. None for a repeat, which changes nothing."""
+    locks = _lock_customer(event.customer_id) if event.customer_id else []
+    *_, stored = run(connection, [*locks, store_event(event, state, now, again=again)])
+    if not stored:
+        return None
+    steps = _steps_of(event)
+    found = dict(zip(steps, run(connection, steps.values()), strict=True))
+    customer_user, deleted_us = (found.get("customer") or [(None, None)])[0]
+    (member_user,) = (found.get("member") or [(None,)])[0]
+    return Applied(
+        moved=bool(found.get("moved")),
+        is_deleted=deleted_us is not None,
+        customer_user=customer_user,
+        member_user=member_user,
+    )
+
+
+def _steps_of(event: Event) -> dict[str, Step]:
+    """Return what writes down the customer, the member and the snapshot that an event tells of."""
+    steps: dict[str, Step] = {}
+    if event.customer:
+        steps["customer"] = _identify_customer(event.customer)
+    if event.member:
+        steps["member"] = _identify_member(event.member)
+    if event.projection:
+        steps["moved"] = upsert_projection(event)
+    if event.projection == "checkout" and event.row["user_id"]:
+        steps["owned"] = _OWN_CHECKOUT.step({"checkout_id": event.row["id"], "owner": event.row["user_id"]})
+    return steps
+
+
 def lock_customer(connection: Connection, customer_id: str) -> None:
     """Let one transaction at a time touch what hangs on a customer: what it reads of it stays true until it commits."""
-    lock(connection, f"billing_customer:{customer_id}")
+    run(connection, _lock_customer(customer_id))
+
+
+def _lock_customer(customer_id: str) -> list[Step]:
+    return locking(f"billing_customer:{customer_id}")
 
 
 def identify_customer(connection: Connection, customer: CustomerIdentity) -> None:
     """Keep what a payload tells about a customer for good."""
-    connection.execute(_customer_identity(), asdict(customer))
+    run(connection, [_identify_customer(customer)])
+
+
+def _identify_customer(customer: CustomerIdentity) -> Step:
+    return _customer_identity().step(vars(customer))
 
 
 @cache
-def _customer_identity() -> Insert:
+def _customer_identity() -> Prepared:
     statement = insert(customers)
     new, old = statement.excluded, customers.c
     kept = {
@@ -168,16 +213,22 @@ def _customer_identity() -> Insert:
         "created_us": case((new.created_us > old.created_us, new.created_us), else_=old.created_us),
         "deleted_us": _earlier(old.deleted_us, new.deleted_us),
     }
-    return statement.on_conflict_do_update(index_elements=["id"], set_=kept)
+    statement = statement.on_conflict_do_update(index_elements=["id"], set_=kept)
+    names = ("id", "external_id", "created_us", "deleted_us")
+    return Prepared(statement.returning(old.external_id, old.deleted_us), names)
 
 
 def identify_member(connection: Connection, member: MemberIdentity) -> None:
     """Keep what a payload tells about a member for good."""
-    connection.execute(_member_identity(), asdict(member))
+    run(connection, [_identify_member(member)])
+
+
+def _identify_member(member: MemberIdentity) -> Step:
+    return _member_identity().step(vars(member))
 
 
 @cache
-def _member_identity() -> Insert:
+def _member_identity() -> Prepared:
     statement = insert(members)
     new, old = statement.excluded, members.c
     kept = {
@@ -186,42 +237,37 @@ def _member_identity() -> Insert:
         "role": func.coalesce(old.role, new.role),
         "deleted_us": _earlier(old.deleted_us, new.deleted_us),
     }
-    return statement.on_conflict_do_update(index_elements=["id"], set_=kept)
+    statement = statement.on_conflict_do_update(index_elements=["id"], set_=kept)
+    return Prepared(statement.returning(old.external_id), ("id", *kept))
 
 
-def upsert_projection(connection: Connection, event: Event) -> bool:
-    """Write the event's snapshot unless a newer one is there; True where the row moved."""
-    if event.projection is None:
-        return False
+def upsert_projection(event: Event) -> Step:
+    """Write the event's snapshot unless a newer one is there; a row where it moved."""
+    assert event.projection
     version = {"version": event.version, "modified_us": event.modified_us, "webhook_id": event.webhook_id}
     row = event.row | version
-    moved = connection.execute(_snapshot_upsert(event.projection, tuple(row)), row).first() is not None
-    if event.projection == "checkout" and event.row["user_id"]:
-        _own_checkout(connection, event.row["id"], event.row["user_id"])
-    return moved
+    return _snapshot_upsert(event.projection, tuple(row)).step(row)
 
 
 @cache
-def _snapshot_upsert(projection: Projection, names: tuple[str, ...]) -> ReturningInsert[*tuple[Any, ...]]:
+def _snapshot_upsert(projection: Projection, names: tuple[str, ...]) -> Prepared:
     table = PROJECTIONS[projection]
     key = _key(table)
     statement = insert(table)
     once = WRITTEN_ONCE.get(projection, frozenset())
     changes = {name: statement.excluded[name] for name in names if name != key and name not in once}
     statement = statement.on_conflict_do_update(index_elements=[key], set_=changes, where=_is_newer(statement, table))
-    return statement.returning(table.c[key])
-
-
-_DELETED = select(customers.c.deleted_us).where(customers.c.id == bindparam("customer_id"))
+    return Prepared(statement.returning(table.c[key]), names)
 
 
 def forget_deleted_customer(connection: Connection, customer_id: str) -> None:
-    """Empty what is personal where the customer was deleted, whatever arrived before or after the deletion.
+    """Empty what is personal where the customer was deleted, whatever arrived before or after the deletion."""
+    if is_deleted(connection, customer_id):
+        forget_customer(connection, customer_id)
 
-    An event that waits for another try keeps its body until it was applied.
-    """
-    if connection.scalar(_DELETED, {"customer_id": customer_id}) is None:
-        return
+
+def forget_customer(connection: Connection, customer_id: str) -> None:
+    """Empty what is personal. An event that waits for another try keeps its body until it was applied."""
     connection.execute(update(customers).where(customers.c.id == customer_id).values(email=None, name=None))
     connection.execute(update(members).where(members.c.customer_id == customer_id).values(email=None, name=None))
     applied = and_(webhook_events.c.customer_id == customer_id, webhook_events.c.state != "failed")
@@ -231,12 +277,16 @@ def forget_deleted_customer(connection: Connection, customer_id: str) -> None:
 def mark_deleted(connection: Connection, customer_id: str, now: int) -> None:
     """Note that Polar does not know the customer any more."""
     identify_customer(connection, CustomerIdentity(id=customer_id, deleted_us=now))
-    forget_deleted_customer(connection, customer_id)
+    forget_customer(connection, customer_id)
 
 
-def _own_checkout(connection: Connection, checkout_id: str, user_id: str) -> None:
-    unowned = and_(checkouts.c.id == checkout_id, checkouts.c.user_id.is_(None))
-    connection.execute(update(checkouts).where(unowned).values(user_id=user_id))
+_OWN_CHECKOUT = Prepared(
+    update(checkouts)
+    .where(checkouts.c.id == bindparam("checkout_id"), checkouts.c.user_id.is_(None))
+    .values(user_id=bindparam("owner"))
+    .returning(checkouts.c.id),
+    ["checkout_id", "owner"],
+)
 
 
 def _is_newer(statement: Insert, table: Table) -> ColumnElement[bool]:
@@ -263,18 +313,6 @@ def external_id_of(connection: Connection, customer_id: str) -> str | None:
     return connection.scalar(_EXTERNAL_ID, {"customer_id": customer_id})
 
 
-def users_of_event(connection: Connection, event: Event) -> set[str]:
-    """Return whose access an event may have changed."""
-    users = {event.row.get("app_user_id")}
-    if event.customer_id and event.projection in {"customer", "member"}:
-        users |= users_of_customer(connection, event.customer_id)
-    elif event.customer_id:
-        users.add(external_id_of(connection, event.customer_id))
-    if event.member:
-        users.add(connection.scalar(select(members.c.external_id).where(members.c.id == event.member.id)))
-    return {user for user in users if user}
-
-
 def users_of_customer(connection: Connection, customer_id: str) -> set[str]:
     """Return everybody whose access hangs on a customer."""
     named = union(
@@ -287,15 +325,21 @@ def users_of_customer(connection: Connection, customer_id: str) -> set[str]:
 
 
 def check_access_of(connection: Connection, user_ids: Collection[str], now: int) -> None:
+    """Have the access of users compared."""
+    run(connection, access_checks(user_ids, now))
+
+
+def access_checks(user_ids: Collection[str], now: int) -> list[Step]:
     """Have the access of users compared; in one order, so that two transactions never wait for each other."""
-    for user_id in sorted(user_ids):
-        connection.execute(_access_check(), {"user_id": user_id, "check_us": now})
+    return [_access_check().step({"user_id": user_id, "check_us": now}) for user_id in sorted(user_ids)]
 
 
 @cache
-def _access_check() -> Insert:
+def _access_check() -> Prepared:
     statement = insert(access_states)
-    return statement.on_conflict_do_update(index_elements=["user_id"], set_={"check_us": statement.excluded.check_us})
+    check = {"check_us": statement.excluded.check_us}
+    statement = statement.on_conflict_do_update(index_elements=["user_id"], set_=check)
+    return Prepared(statement.returning(access_states.c.user_id), ("user_id", "check_us"))
 
 
 # What a user has
@@ -462,24 +506,34 @@ FOLLOWED_CUSTOMER = _followed(customers.c.id, customers.c.external_id, customers
 # Reactions and the access that was last compared
 
 
-# Built once: to build a statement takes longer than to run it.
-_REACTION_INSERT = insert(reactions).on_conflict_do_nothing(index_elements=["key"])
-
-
 def add_reactions(connection: Connection, wanted: Iterable[Reaction], now: int) -> None:
     """Write reactions to be run; one that was written before is not written again."""
-    for reaction in wanted:
-        values = {
-            "key": reaction.key,
-            "reaction": reaction.name,
-            "object_id": reaction.object_id,
-            "user_id": reaction.user_id,
-            "payload": reaction.payload_json(),
-            "state": "pending",
-            "next_attempt_us": now,
-            "created_us": now,
-        }
-        connection.execute(_REACTION_INSERT, values)
+    run(connection, new_reactions(wanted, now))
+
+
+def new_reactions(wanted: Iterable[Reaction], now: int) -> list[Step]:
+    """Write reactions to be run; one that was written before is not written again."""
+    return [_reaction_insert(reaction, now) for reaction in wanted]
+
+
+def _reaction_insert(reaction: Reaction, now: int) -> Step:
+    values = {
+        "key": reaction.key,
+        "reaction": reaction.name,
+        "object_id": reaction.object_id,
+        "user_id": reaction.user_id,
+        "payload": reaction.payload_json(),
+        "state": "pending",
+        "next_attempt_us": now,
+        "created_us": now,
+    }
+    return _unwritten(tuple(values)).step(values)
+
+
+@cache
+def _unwritten(names: tuple[str, ...]) -> Prepared:
+    statement = insert(reactions).on_conflict_do_nothing(index_elements=["key"])
+    return Prepared(statement.returning(reactions.c.key), names)
 
 
 def claim_reaction(connection: Connection, now: int, lease_until: int) -> AnyRow | None:

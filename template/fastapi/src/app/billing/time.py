@@ -10,6 +10,7 @@ DAY = 24 * HOUR
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_UTC = _EPOCH.replace(tzinfo=None)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -28,4 +29,4 @@ def to_iso(micros: int | None) -> str | None:
     """Write an instant as `YYYY-MM-DDTHH:MM:SS.ffffffZ`, always with six digits."""
     if micros is None:
         return None
-    return (_EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0") + "Z"
+    return (_EPOCH_UTC + timedelta(microseconds=micros)).isoformat(timespec="microseconds") + "Z"

@@ -16,7 +16,10 @@ REPORT_SECONDS = 60.0
 
 
 class BackgroundWorker:
-    """A thread that works every few seconds, with jitter so that processes started together drift apart."""
+    """A thread that works every few seconds, with jitter so that processes started together drift apart.
+
+    While more is due than it does at a time it works on at once.
+    """
 
     def __init__(self, billing: Billing, period: float = PERIOD_SECONDS) -> None:
         self._billing = billing
@@ -36,17 +39,19 @@ class BackgroundWorker:
             self._thread.join(timeout=30)
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._period * random.uniform(0.5, 1.5)):  # noqa: S311 - jitter
-            self._work()
+        more = False
+        while not self._stopped.wait(0 if more else self._period * random.uniform(0.5, 1.5)):  # noqa: S311 - jitter
+            more = self._work()
 
-    def _work(self) -> None:
+    def _work(self) -> bool:
         billing = self._billing
         try:
-            run_background(
+            more = run_background(
                 billing.database, billing.polar, reactions, billing.settings.inbox_retention_days, billing.clock()
             )
-            if time.monotonic() >= self._report_at:
+            if time.monotonic() >= self._report_at and report_stuck(billing.database):
                 self._report_at = time.monotonic() + REPORT_SECONDS
-                report_stuck(billing.database)
+            return more
         except Exception as error:
             log_line("background_failed", level=logging.ERROR, error=type(error).__name__)
+            return False

@@ -102,3 +102,22 @@ export function emptyDone(db: D1Database, before: number): D1PreparedStatement {
     )
     .bind(before);
 }
+
+/** The e-mail address of a customer, or without one of the user: as customer, else as member. */
+export async function emailOf(
+  db: D1Database,
+  { customer_id: customerId, user_id: userId }: { customer_id?: string; user_id: string | null },
+): Promise<string | null> {
+  const found = await db
+    .prepare(
+      `SELECT email FROM (
+         SELECT email, created_us AS rank FROM billing_customers
+           WHERE deleted_us IS NULL AND (id = ?1 OR (?1 IS NULL AND external_id = ?2))
+         UNION ALL SELECT email, -1 FROM billing_members
+           WHERE deleted_us IS NULL AND ?1 IS NULL AND external_id = ?2
+       ) WHERE email IS NOT NULL ORDER BY rank DESC LIMIT 1`,
+    )
+    .bind(customerId ?? null, userId)
+    .first<{ email: string }>();
+  return found?.email ?? null;
+}

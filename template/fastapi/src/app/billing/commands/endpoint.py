@@ -8,7 +8,6 @@ from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 import typer
-from polar.v2026_10 import Polar
 from rich.text import Text
 
 from app.billing.commands.audit import announce
@@ -16,6 +15,7 @@ from app.billing.commands.console import AsJson, Refused, Yes, confirm, good, no
 from app.billing.commands.polar_admin import PolarAdmin, unreadable
 from app.billing.commands.webhook_secret import NAME, save_to_file, split
 from app.billing.events import EVENTS
+from app.billing.polar_sdk import API_VERSION
 from app.billing.read import Json, text
 from app.cli import load_environment
 from app.settings import Settings, load_settings
@@ -25,7 +25,7 @@ WEBHOOK_PATH = "/webhooks/polar"
 ENDPOINTS, ENDPOINT = "/v1/webhooks/endpoints", "/v1/webhooks/endpoints/{id}"
 READ, WRITE = "webhooks:read", "webhooks:write"
 # What the code reads: `raw` is the JSON envelope, the others are for chat rooms.
-WANTED = {"api_version": Polar.version, "enabled": True, "format": "raw"}
+WANTED = {"api_version": API_VERSION, "enabled": True, "format": "raw"}
 SAY_DONE = {"created": "Created", "repaired": "Repaired", "unchanged": "Nothing to change", "deleted": "Deleted"}
 SAY_PLANNED = {
     "created": "To be created",
@@ -147,7 +147,7 @@ def _normal(url: str | None) -> tuple[str, str | None, int | None, str, str] | N
 def _changes(kept: Json | None, address: str) -> Json:
     """Return the fields to send to Polar; with `url` they make a new endpoint, which Polar switches on by itself."""
     if kept is None:
-        return {"url": address, "format": "raw", "api_version": Polar.version, "events": list(EVENTS)}
+        return {"url": address, "format": "raw", "api_version": API_VERSION, "events": list(EVENTS)}
     there = kept.get("events")
     events = there if isinstance(there, list) else []
     missing = [kind for kind in EVENTS if kind not in events]

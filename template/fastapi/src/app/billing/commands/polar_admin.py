@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from polar import PolarNetworkError
-from polar.v2026_10 import Polar
 
 from app.billing.commands.console import Refused
+from app.billing.polar_sdk import API_VERSION, sdk
 from app.billing.read import Json, mapping
 from app.settings import Settings
 
@@ -24,7 +24,7 @@ class PolarAdmin:
         """Raise Refused where the products are demo products."""
         if settings.polar_server == "demo" or settings.polar_access_token is None:
             raise Refused("The products are demo products, so there is no Polar to ask: connect your account first.")
-        self._sdk = Polar(
+        self._sdk = sdk.Polar(
             settings.polar_access_token.get_secret_value(),
             environment=settings.polar_server,
             base_url=settings.polar_base_url,
@@ -96,7 +96,7 @@ def _refusal(status: int, answer: Json | None, retry_after: str | None, scope: s
         case 404 if answer and answer.get("error") == "ResourceNotFound":
             return "Polar no longer has what was to be changed: run the command again."
         case 404:
-            return f"Polar does not know API version {Polar.version} at this address: update the project."
+            return f"Polar does not know API version {API_VERSION} at this address: update the project."
         case 422 if problems := _problems(answer or {}):
             return f"Polar refuses the request: {problems}"
         case 429:

@@ -95,18 +95,24 @@ class Lifecycle:
     def customer_state(self, name: str) -> Json:
         """Return what Polar says of a customer as a whole."""
         customer = self.snapshot(name)
-        live = self._owned(customer["id"], "subscription", lambda entry: self._of(entry, "status") in ("active", "trialing"))
+        live = self._owned(
+            customer["id"], "subscription", lambda entry: self._of(entry, "status") in ("active", "trialing")
+        )
         granted = self._owned(customer["id"], "benefit_grant", lambda entry: self._of(entry, "is_granted"))
         return {
             **customer,
             "active_subscriptions": [self._plain(self.objects["state_subscription"], entry) for entry in live],
             "granted_benefits": [self._plain(self.objects["state_grant"], entry) for entry in granted],
-            "active_meters": [],
+            "active_meters": [self._plain(entry) for entry in self._owned(customer["id"], "customer_meter")],
         }
 
-    def _owned(self, customer_id: str, kind: str, condition: Callable[[Json], bool]) -> list[Json]:
-        entries = [entry for name, entry in self.state.items() if _kind(name) == kind]
-        return [entry for entry in entries if self._of(entry, "customer_id") == customer_id and condition(entry)]
+    def _owned(self, customer_id: str, kind: str, condition: Callable[[Json], bool] = lambda entry: True) -> list[Json]:
+        entries = [entry for name, entry in self.state.items() if _kind(name) == kind and condition(entry)]
+        return [
+            entry
+            for entry in entries
+            if customer_id in (self._of(entry, "customer_id"), self._of(entry, "_customer_id"))
+        ]
 
     def _event(self, kind: str, data: Json) -> Event:
         body = {"type": kind, "timestamp": self._instant(), "api_version": self.api_version, "data": data}
@@ -182,7 +188,7 @@ class Lifecycle:
             value = None if value is None else value[int(part)] if isinstance(value, list) else value.get(part)
         if brief and value is not None:
             value = {key: each for key, each in value.items() if key == "metadata" or not isinstance(each, dict | list)}
-        return value - int(less) if less else value
+        return value - int(less) if less and isinstance(value, int) else value
 
     def _start(self, first: str, rest: list[str], entry: Json) -> Any:
         """Give what a path begins at. Of an object, the field in question alone: fields refer to each other."""

@@ -223,20 +223,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name=op.f("pk_billing_rate_limits")),
     )
     op.create_index(op.f("ix_billing_rate_limits_window_us"), "billing_rate_limits", ["window_us"])
-    op.create_table(
-        "billing_audit",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("at_us", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
-        sa.Column("command", sa.Text(), nullable=False),
-        sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_billing_audit")),
-    )
 
 
 def downgrade() -> None:
     """Drop them, with everything in them."""
-    op.drop_table("billing_audit")
     op.drop_table("billing_rate_limits")
     op.drop_table("billing_reactions")
     op.drop_table("billing_access")

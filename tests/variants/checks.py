@@ -1,0 +1,257 @@
+"""Types, lint and own tests of many projects: one install serves all, and few processes do much of the work.
+
+Each check takes projects by a name of theirs, and gives what is wrong by that name: nothing where nothing is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from threading import get_ident
+from typing import Any, Self
+
+from tests.support import node, python_env
+from tests.support.node import Workspace
+from tests.support.process import run
+from tests.support.python_env import PythonEnvironment
+
+CORES = 2
+_AT_ONCE = 8  # Workers in one vitest process: each has a workerd of its own
+_SLUG = re.compile(r'^  "name": "[^"]*",$', re.MULTILINE)
+
+Projects = Mapping[str, Path]
+Faults = dict[str, list[str]]
+Say = Callable[[str], None]
+
+
+def _each(projects: Projects, check: Callable[[Path], Iterable[str]], what: str, say: Say) -> Faults:
+    """Run a check on every project, as many at once as there are cores."""
+    faults: Faults = {}
+    with ThreadPoolExecutor(CORES) as pool:
+        found = pool.map(lambda path: list(check(path)), projects.values())
+        for count, (name, wrong) in enumerate(zip(projects, found, strict=True), 1):
+            if wrong:
+                faults[name] = wrong
+            if count % 10 == 0 or count == len(projects):
+                say(f"{what}: {count} of {len(projects)}")
+    return faults
+
+
+def together(*all_faults: Faults) -> Faults:
+    """Faults of several checks."""
+    merged: Faults = defaultdict(list)
+    for faults in all_faults:
+        for name, wrong in faults.items():
+            merged[name] += wrong
+    return dict(merged)
+
+
+# --- Workers ----------------------------------------------------------------------------------------------------------
+
+
+class Workers:
+    """Worker projects below one folder that has the modules of them all."""
+
+    def __init__(self, folder: str, projects: Projects, template: Path) -> None:
+        self.workspace: Workspace = node.workspace({"dependencies": _packages(template)})
+        self.root = self.workspace.root / folder
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.projects = {name: self._take(name, project) for name, project in projects.items()}
+
+    def _take(self, name: str, project: Path) -> Path:
+        """A copy below the modules, under a name of its own: vitest tells projects apart by it."""
+        copy = shutil.copytree(project, self.root / name)
+        manifest = copy / "package.json"
+        manifest.write_text(_SLUG.sub(f'  "name": "p{name}",', manifest.read_text(), count=1))
+        return copy
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def types_and_lint(self, say: Say = print) -> Faults:
+        """`npm run check`, and that every dependency is used."""
+        self._write_types()
+        return together(
+            _each(self.projects, self._type_checked, "types of Workers", say),
+            _each(self.projects, self._linted, "lint of Workers", say),
+            _each(self.projects, self._unused, "dependencies of Workers", say),
+        )
+
+    def bundles(self, say: Say = print) -> Faults:
+        """Every Worker can be deployed."""
+        return _each(self.projects, self._bundled, "bundles", say)
+
+    def _write_types(self) -> None:
+        """What `wrangler types` makes depends on `wrangler.jsonc` alone: run once for those that are alike."""
+        alike: dict[str, list[Path]] = defaultdict(list)
+        for project in self.projects.values():
+            text = (project / "wrangler.jsonc").read_text()
+            alike[text.replace(json.loads(_read_manifest(project))["name"], "")].append(project)
+        for projects in alike.values():
+            made = self._run(projects[0], "wrangler", "types")
+            if not made and (projects[0] / "worker-configuration.d.ts").exists():
+                for other in projects[1:]:
+                    shutil.copy(projects[0] / "worker-configuration.d.ts", other)
+
+    def _type_checked(self, project: Path) -> Iterator[str]:
+        if not (project / "worker-configuration.d.ts").exists():
+            yield from self._run(project, "wrangler", "types")
+        for config in ("tsconfig.json", "test/tsconfig.json", "scripts/tsconfig.json"):
+            yield from self._run(project, "tsc", "--noEmit", "-p", config)
+
+    def _linted(self, project: Path) -> Iterator[str]:
+        return self._run(project, "biome", "ci", "--error-on-warnings")
+
+    def _bundled(self, project: Path) -> Iterator[str]:
+        return self._run(project, "wrangler", "deploy", "--dry-run", "--outdir", ".bundle")
+
+    def _unused(self, project: Path) -> Iterator[str]:
+        manifest = json.loads(_read_manifest(project))
+        scripts = "\n".join(manifest["scripts"].values())
+        texts = [
+            path.read_text()
+            for pattern in ("*.ts", "*.json", "*.jsonc")
+            for path in project.rglob(pattern)
+            if path.name not in ("package.json", "worker-configuration.d.ts")
+        ]
+        used = "\n".join([scripts, *texts])
+        for name in {**manifest["dependencies"], **manifest["devDependencies"]}:
+            installed = json.loads((self.workspace.root / "node_modules" / name / "package.json").read_text())
+            commands = installed.get("bin", {})
+            commands = commands if isinstance(commands, dict) else {name: ""}
+            words = [f'"{name}', f'"{name.removeprefix("@types/")}"', *(f"{command} " for command in commands)]
+            if not any(word in f"{used} " for word in words):
+                yield f"package.json: {name} is used by nothing"
+
+    def _run(self, project: Path, program: str, *arguments: str) -> Iterator[str]:
+        done = node.run(self.workspace.bin(program), *arguments, cwd=project, timeout=300)
+        if done.returncode or "Action required" in done.stdout:
+            yield f"{program} {' '.join(arguments)}:\n{(done.stdout + done.stderr)[-3000:]}"
+
+    def own_tests(
+        self, files: Mapping[str, list[str]] | None = None, say: Say = print, isolate: bool = False
+    ) -> Faults:
+        """`npm test` of all, or these files of each: one vitest process for some at a time.
+
+        Its test files share a workerd, which is four times as fast; `isolate` gives each its own, as users have it.
+        """
+        faults: list[Faults] = []
+        for name, project in self.projects.items():
+            for path in project.glob("test/*.test.ts") if files else ():
+                if path.relative_to(project).as_posix() not in files[name]:
+                    path.unlink()
+        names = list(self.projects)
+        for at in range(0, len(names), _AT_ONCE):
+            faults.append(self._tested(names[at : at + _AT_ONCE], isolate))
+            say(f"own tests of Workers: {min(at + _AT_ONCE, len(names))} of {len(names)}")
+        return together(*faults)
+
+    def _tested(self, names: list[str], isolate: bool) -> Faults:
+        listed = json.dumps([f"{name}/vitest.config.ts" for name in names])
+        (self.root / "vitest.config.ts").write_text(
+            'import { defineConfig } from "vitest/config";\n\n'
+            f"export default defineConfig({{ test: {{ projects: {listed} }} }});\n"
+        )
+        report = self.root / "report.json"
+        report.unlink(missing_ok=True)
+        how = [] if isolate else ["--no-isolate"]
+        reporters = ["--reporter=default", "--reporter=json", f"--outputFile.json={report}"]
+        vitest = [self.workspace.bin("vitest"), "run", f"--maxWorkers={CORES}", *how, *reporters]
+        done = node.run(*vitest, cwd=self.root, timeout=120 * len(names) + 120)
+        if not report.exists():
+            return {name: [done.stdout[-3000:] + done.stderr[-3000:]] for name in names}
+        by_name: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+        for file in json.loads(report.read_text())["testResults"]:
+            by_name[Path(file["name"]).relative_to(self.root).parts[0]].append(file)
+        faults = {name: wrong for name, files in by_name.items() if (wrong := list(_failed(files)))}
+        if done.returncode and not faults:
+            return {name: [done.stdout[-3000:] + done.stderr[-3000:]] for name in names}
+        return faults
+
+
+def _packages(template: Path) -> dict[str, str]:
+    """Every package that some Worker depends on: one install serves all answers."""
+    text = (template / "template" / "worker" / "package.json.jinja").read_text()
+    return dict(re.findall(r'^    "([^"]+)": "(\d+\.\d+\.\d+)"', text, re.MULTILINE))
+
+
+def _read_manifest(project: Path) -> str:
+    return (project / "package.json").read_text()
+
+
+def _failed(files: list[dict[str, Any]]) -> Iterator[str]:
+    cases = [case for file in files for case in file["assertionResults"]]
+    for case in cases:
+        if case["status"] == "failed":
+            yield f"{case['fullName']}: {' '.join(case['failureMessages'])[:800]}"
+    for file in files:
+        if file["status"] == "failed" and file["message"]:
+            yield f"{file['name']}: {file['message'][:800]}"
+    if not any(case["status"] == "passed" for case in cases):
+        yield "it ran no test of its own"
+
+
+# --- FastAPI ----------------------------------------------------------------------------------------------------------
+
+
+class FastApis:
+    """FastAPI projects, and one Python environment for them all."""
+
+    def __init__(self, projects: Projects, template: Path) -> None:
+        self.projects = projects
+        text = (template / "template" / "fastapi" / "pyproject.toml.jinja").read_text()
+        # Whatever some answers bring: one environment serves all.
+        self.python: PythonEnvironment = python_env.installed(re.findall(r'^  "([^"]+==[^"]+)",$', text, re.MULTILINE))
+
+    def types_and_lint(self, caches: Path, say: Say = print) -> Faults:
+        """Formatter, linter, both type checkers, and that every dependency is used.
+
+        mypy knows again what is the same in another project: a cache for each thread, below `caches`.
+        """
+        return together(
+            self._ruff("format", "--check"),
+            self._ruff("check"),
+            _each(self.projects, partial(self._type_checked, caches), "types of FastAPI apps", say),
+            _each(self.projects, self._unused, "dependencies of FastAPI apps", say),
+        )
+
+    def _ruff(self, *command: str) -> Faults:
+        """One process for all; where something is wrong, one each says where."""
+        paths = list(self.projects.values())
+        if not paths or not list(self._run(paths[0], "ruff", *command, *map(str, paths))):
+            return {}
+        found = {name: list(self._run(path, "ruff", *command, ".")) for name, path in self.projects.items()}
+        return {name: wrong for name, wrong in found.items() if wrong}
+
+    def _type_checked(self, caches: Path, project: Path) -> Iterator[str]:
+        yield from self._run(project, "mypy", "--cache-dir", str(caches / f"mypy-{get_ident()}"))
+        yield from self._run(project, "ty", "check", "--python", str(self.python.root))
+
+    def _unused(self, project: Path) -> Iterator[str]:
+        return python_env.unused(project, self.python)
+
+    def own_tests(self, files: Mapping[str, list[str]], say: Say = print) -> Faults:
+        """`uv run pytest` of these files of each, two projects at a time."""
+
+        def tested(project: Path) -> Iterator[str]:
+            command = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *wanted[project]]
+            return self._run(project, *command, timeout=600)
+
+        wanted = {project: files[name] for name, project in self.projects.items()}
+        return _each(self.projects, tested, "own tests of FastAPI apps", say)
+
+    def _run(self, project: Path, program: str, *arguments: str, timeout: float = 300) -> Iterator[str]:
+        env = self.python.variables(project)
+        try:
+            run([self.python.bin(program), *arguments], cwd=project, env=env, timeout=timeout)
+        except RuntimeError as error:
+            yield str(error)
