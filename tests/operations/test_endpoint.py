@@ -12,7 +12,8 @@ import pytest
 
 from tests.operations.cloudflare import Cloudflare
 from tests.operations.side import WEBHOOK_SECRET, Pair, Ran
-from tests.polar_server import API_VERSION, Answer, rate_limited
+from tests.polar_server import Answer, rate_limited
+from tests.support.api_version import API_VERSION
 from tests.support.polar_runtime import refused
 from tests.support.render import TOKEN
 

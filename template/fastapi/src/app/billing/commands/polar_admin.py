@@ -32,11 +32,13 @@ class PolarAdmin:
         )
 
     def __enter__(self) -> "PolarAdmin":
+        """Use it in a `with` block: its connections are closed at the end."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the connections."""
         self._sdk.__exit__(kind, error, trace)
 
     def items(self, path: str, scope: str) -> list[Json]:
