@@ -1,7 +1,6 @@
 /** `replay`: applies stored events once more, or has Polar deliver them once more. */
 import { replay as applyAgain } from "../../src/billing/inbox.ts";
 import { isGone } from "../../src/billing/polar.ts";
-import type { models } from "../../src/billing/polar-sdk.ts";
 import { isObject, type PolarObject } from "../../src/billing/read.ts";
 import { DAY_US, formatInstant, HOUR_US, MINUTE_US, parseInstant } from "../../src/billing/time.ts";
 import { reactions } from "../../src/reactions.ts";
