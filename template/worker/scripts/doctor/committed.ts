@@ -8,7 +8,7 @@ import { Skipped } from "./skipped.ts";
 
 const MAX_BYTES = 1024 * 1024;
 const SECRET_FILES = [".env", ".dev.vars"];
-const SECRET_SETTINGS = ["POLAR_ACCESS_TOKEN", "POLAR_WEBHOOK_SECRET", "AUTH_JWT_SECRET"];
+const SECRET_SETTING = /_(TOKEN|SECRET)$/;
 /** The shapes of Polar's tokens and of secrets beside their name; examples and tests have words there. */
 const TOKEN = /polar_(oat|pat|at_[uo]|rt_[uo])_[A-Za-z0-9]{30,}/;
 const NAMED_SECRET = /POLAR_WEBHOOK_SECRET["']?\s*[:=]\s*["']?(whsec_|polar_whs_)[A-Za-z0-9+/]{32,}/;
@@ -36,10 +36,9 @@ function knownFiles(): string[] {
 /** The secrets in the settings, by name. */
 function valuesOf({ env, problem }: Examination): Map<string, string[]> {
   if (problem !== "") return new Map();
-  const settings = new Map(Object.entries(env));
+  const settings: [string, unknown][] = Object.entries(env).filter(([name]) => SECRET_SETTING.test(name));
   return new Map(
-    SECRET_SETTINGS.map((name) => {
-      const value: unknown = settings.get(name);
+    settings.map(([name, value]) => {
       const secrets = typeof value === "string" ? value.split(",") : [];
       return [name, secrets.map((secret) => secret.trim()).filter((secret) => secret !== "")];
     }),
