@@ -97,8 +97,8 @@ class Workers:
             text = (project / "wrangler.jsonc").read_text()
             alike[text.replace(json.loads(_read_manifest(project))["name"], "")].append(project)
         for projects in alike.values():
-            made = self._run(projects[0], "wrangler", "types")
-            if not made and (projects[0] / "worker-configuration.d.ts").exists():
+            wrong = list(self._run(projects[0], "wrangler", "types"))
+            if not wrong and (projects[0] / "worker-configuration.d.ts").exists():
                 for other in projects[1:]:
                     shutil.copy(projects[0] / "worker-configuration.d.ts", other)
 
