@@ -98,7 +98,8 @@ function patient(core: PolarCore, turn: () => Promise<void>): PolarCore {
       await turn();
       const response = await send(...request);
       if (response.status !== 429 || waits === MAX_WAITS) return response;
-      const seconds = Number(response.headers.get("retry-after") ?? USUAL_WAIT_SECONDS) || 0;
+      const asked = response.headers.get("retry-after") ?? "";
+      const seconds = /^\d{1,5}$/.test(asked) ? Number(asked) : USUAL_WAIT_SECONDS;
       note(`Polar asks to wait for ${seconds} s.`);
       await sleep(seconds * 1000);
     }
