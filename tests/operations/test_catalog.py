@@ -158,11 +158,7 @@ def test_hostile_products_have_no_difference_either(
 ) -> None:
     project = apps.rendered_once("hostile", template, polar_with, tmp_path)
     with PolarOperations(CATALOGUES["hostile"]()) as polar:
-        sides = [Side(variant, project(variant), tmp_path / variant.name, polar) for variant in RUNTIMES]
-        for side in sides:
-            (side.folder).mkdir()
-            if side.variant.runtime == "fastapi":
-                (side.folder / "billing.sqlite3").touch()
+        sides = [Side(variant, project(variant), tmp_path / "stores" / variant.name, polar) for variant in RUNTIMES]
         found = Pair(*sides).both(*DIFF, "--json", stored=False).json["differences"]
     assert {one["kind"] for one in found} <= {"new"}
 
