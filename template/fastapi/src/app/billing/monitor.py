@@ -9,8 +9,8 @@ from app.billing.tables import reactions, webhook_events
 from app.database import Database
 
 
-def report_stuck(db: Database) -> None:
-    """Log how many events failed or are dead, and how many reactions are dead; nothing when all is well."""
+def report_stuck(db: Database) -> bool:
+    """Log how many events failed or are dead, and how many reactions are dead. Whether there was anything to tell."""
     state = webhook_events.c.state
     events = select(
         func.count().filter(state == "failed").label("failed"),
@@ -19,5 +19,7 @@ def report_stuck(db: Database) -> None:
     ).where(state.in_(["failed", "dead"]))
     with db.read() as connection:
         stuck = connection.execute(events).one()._asdict()
-    if any(stuck.values()):
-        log_line("inbox", level=logging.ERROR, **stuck)
+    if not any(stuck.values()):
+        return False
+    log_line("inbox", level=logging.ERROR, **stuck)
+    return True

@@ -46,12 +46,12 @@ class BackgroundWorker:
     def _work(self) -> bool:
         billing = self._billing
         try:
-            return run_background(
+            more = run_background(
                 billing.database, billing.polar, reactions, billing.settings.inbox_retention_days, billing.clock()
             )
-            if time.monotonic() >= self._report_at:
+            if time.monotonic() >= self._report_at and report_stuck(billing.database):
                 self._report_at = time.monotonic() + REPORT_SECONDS
-                report_stuck(billing.database)
+            return more
         except Exception as error:
             log_line("background_failed", level=logging.ERROR, error=type(error).__name__)
             return False
