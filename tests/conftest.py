@@ -26,13 +26,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-variants", action="store_true", help="types, lint and own tests of all variants")
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """With `-n 2 --dist loadgroup`: a file's tests stay in one process, and those that share running apps too."""
-    file = item.path.relative_to(Path(__file__).parent)
-    shared = file.parts[0] if file.parts[0] in ("conformance", "operations") else str(file)
-    item.add_marker(pytest.mark.xdist_group(shared))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _plain_environment(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     """No token, no server and no settings of whoever runs the tests; an author for commits."""
