@@ -14,7 +14,6 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-
 _PORTS = (15_000, 32_000)
 
 
