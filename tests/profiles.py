@@ -48,7 +48,7 @@ WORKER_PROFILES = (
         "shop",
         {"polar_server": "sandbox", "products": ["lifetime"], "sells": ["one_time"], "past_due_grace_days": 21},
     ),
-    Profile("custom-auth", "worker", answers={"auth": "custom", "past_due_grace_days": 2, "notifications": "email"}),
+    Profile("custom-auth", "worker", answers={"auth": "custom", "past_due_grace_days": 2}),
     Profile("hostile", "worker", "hostile", {"polar_server": "sandbox"}),
     Profile("large", "worker", "large", {"polar_server": "production", "auth": "custom", "proration": "next_period"}),
 )
@@ -68,9 +68,7 @@ FASTAPI_PROFILES = (
         "shop",
         {"database": "sqlite", "polar_server": "sandbox", "products": ["lifetime"], "sells": ["one_time"]},
     ),
-    Profile(
-        "fastapi-custom-auth", "fastapi", answers={"database": "postgres", "auth": "custom", "notifications": "email"}
-    ),
+    Profile("fastapi-custom-auth", "fastapi", answers={"database": "postgres", "auth": "custom"}),
     Profile("fastapi-hostile", "fastapi", "hostile", {"database": "sqlite", "polar_server": "sandbox"}),
     Profile(
         "fastapi-large",
