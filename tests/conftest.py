@@ -26,6 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-variants", action="store_true", help="types, lint and own tests of all variants")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: of two processes (`-n 2`) none is to wait at the end for the other's variants."""
+    items.sort(key=lambda item: "variants" not in item.path.parts)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _plain_environment(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     """No token, no server and no settings of whoever runs the tests; an author for commits."""
