@@ -9,6 +9,8 @@ from pathlib import Path
 from tests.operations.side import Pair
 
 _INSTALLED = ("node_modules", ".venv")
+# What running a project leaves in it.
+_LEFT = (".wrangler", "__pycache__", ".env", ".dev.vars")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Mutation:
 
 def copied_project(project: Path, folder: Path) -> Path:
     """The code of a project once more, with the packages of the original."""
-    shutil.copytree(project, folder, ignore=shutil.ignore_patterns(*_INSTALLED, ".wrangler", "__pycache__"))
+    shutil.copytree(project, folder, ignore=shutil.ignore_patterns(*_INSTALLED, *_LEFT))
     for name in _INSTALLED:
         if (project / name).exists():
             (folder / name).symlink_to(project / name)

@@ -35,8 +35,11 @@ def test_rules_and_events_are_the_generated_ones(x: Examination) -> None:
 def test_the_tables_are_those_of_the_migrations(x: Examination, shop: Shop) -> None:
     assert [*store.store_unreachable(x), *store.migrations_missing(x), *store.schema_drift(x)] == []
     with shop.database.write() as connection:
-        connection.execute(text("ALTER TABLE billing_orders DROP COLUMN currency"))
-    assert [found.place for found in store.schema_drift(x)] == ["billing_orders.currency"]
+        connection.execute(text("ALTER TABLE billing_orders RENAME COLUMN currency TO coin"))
+    places = [found.place for found in store.schema_drift(x)]
+    with shop.database.write() as connection:
+        connection.execute(text("ALTER TABLE billing_orders RENAME COLUMN coin TO currency"))
+    assert "billing_orders.currency" in places
 
 
 @pytest.mark.parametrize("check_id", RECORDS)
