@@ -26,7 +26,7 @@ from tests.parity import known
 from tests.parity import step as made
 from tests.parity.step import Step
 from tests.polar_server import Answer
-from tests.support import apps, openapi
+from tests.support import apps, logs, openapi
 from tests.support.polar_runtime import Call, PolarRuntime
 from tests.support.render import TOKEN
 
@@ -83,13 +83,8 @@ class App:
     def logs(self) -> dict[str, list[dict[str, Any]]]:
         """The lines about webhooks in its log, by the id of the delivery."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for line in self.log.read_text(errors="replace").splitlines():
-            start = line.find("{")
-            try:
-                entry = json.loads(line[start:]) if start >= 0 else None
-            except ValueError:
-                continue
-            if isinstance(entry, dict) and entry.get("event") == "webhook":
+        for entry in logs.events(self.log):
+            if entry["event"] == "webhook":
                 about = {name: entry.get(name) for name in ("type", "outcome", "customer_id")}
                 found.setdefault(str(entry.get("webhook_id")), []).append(about)
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import signal
@@ -18,7 +17,7 @@ from tests.catalogues import shop
 from tests.conformance import histories
 from tests.conformance.polar.lifecycle import Polar
 from tests.polar_server import Answer
-from tests.support import apps, deliveries
+from tests.support import apps, deliveries, logs
 from tests.support.polar_runtime import BROKEN, Call
 from tests.support.process import free_port
 from tests.support.render import TOKEN
@@ -105,16 +104,7 @@ class Station:
 
     def log_lines(self) -> list[dict[str, Any]]:
         """Every line of JSON that the app has logged, over all its starts."""
-        found = []
-        for line in (self.folder / "app.log").read_text(errors="replace").splitlines():
-            start = line.find("{")
-            try:
-                entry = json.loads(line[start:]) if start >= 0 else None
-            except ValueError:
-                continue  # a line of the server itself
-            if isinstance(entry, dict) and "event" in entry:
-                found.append(entry)
-        return found
+        return list(logs.events(self.folder / "app.log"))
 
     def memory(self) -> int:
         """Resident bytes of all processes of the app."""

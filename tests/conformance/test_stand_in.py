@@ -96,8 +96,9 @@ def polar() -> Polar:
     return Polar(shop())
 
 
+@cache
 def told(polar: Polar, name: str) -> dict[str, list[Any]]:
-    """The events of a scenario's steps, by what they are about."""
+    """The events of a scenario's steps, by what they are about; it is played once."""
     life = polar.begin(f"stand-in/{name}")
     return {step.about: life.live(step) for step in scenarios()[name].steps}
 

@@ -39,6 +39,13 @@ def engine() -> ModuleType:
     return module
 
 
+@cache
+def _objects() -> Mapping[str, Json]:
+    """What an object of each kind looks like at first."""
+    found: Mapping[str, Json] = json.loads((_DATA / "objects.json").read_text())
+    return found
+
+
 @dataclass(frozen=True)
 class Step:
     """Something that happens at Polar, and whether the user has access after it."""
@@ -132,8 +139,7 @@ class Polar(PolarRuntime):
             "organization": {"id": ORGANIZATION_ID},
             **self.roles,
         }
-        data = json.loads((_DATA / "objects.json").read_text())
-        return Life(user, self, engine().Lifecycle(data, names, API_VERSION, self.now() - _AGO))
+        return Life(user, self, engine().Lifecycle(_objects(), names, API_VERSION, self.now() - _AGO))
 
     def keep(self, life: Life) -> None:
         """Answer as the life stands now."""
