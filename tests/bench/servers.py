@@ -18,7 +18,7 @@ from tests.bench.effort import progress
 from tests.catalogues import CATALOGUES
 from tests.polar_server import PolarServer
 from tests.support import apps, deliveries, node
-from tests.support.process import free_port, server
+from tests.support.process import free_port, run, server
 from tests.support.render import render, template_copy
 
 BASELINES = {"readme": "(a) SDK README, no store", "plain": "(b) a commit each write", "bare": "(c) verify + 1 insert"}
@@ -97,6 +97,27 @@ def running(
     with ExitStack() as stack:
         url = "" if variant.runtime == "worker" else apps.database_url(variant, folder, stack)
         yield stack.enter_context(serving(kind, variant, project, folder, settings, url))
+
+
+@contextmanager
+def undisturbed(
+    kind: str, variant: apps.Variant, project: Path, folder: Path, settings: Mapping[str, str]
+) -> Generator[Server]:
+    """The same; but a Worker without what wrangler puts before it in development, which takes longer than it does."""
+    if variant.runtime != "worker":
+        with running(kind, variant, project, folder, settings) as started_app:
+            yield started_app
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    bundled = project / "node_modules" / ".bin" / "wrangler", "deploy", "--dry-run", "--outdir", folder / "bundle"
+    run(bundled, cwd=project, env=environment(variant, {}), timeout=120)
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    options = ["--port", str(port), "--persist-to", folder / "store", "--migrations", project / "migrations"]
+    command = [node.NODE, BASELINE_FOLDER / "worker_serve.mjs", folder / "bundle" / "index.js", *options]
+    env = environment(variant, {**settings, "APP_URL": base})
+    with server(command, cwd=project, env=env, url=f"{base}/healthz", log=folder / f"{kind}.log") as process:
+        yield Server(base, process.pid, "", folder / "store")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import httpx
 from tests.bench import payloads
 from tests.bench.effort import Effort, chosen, parser, progress
 from tests.bench.load import Measured, request, send
-from tests.bench.servers import LABELS, Projects, Server, new_settings, projects, running
+from tests.bench.servers import LABELS, Projects, Server, new_settings, projects, undisturbed
 from tests.support import apps, deliveries
 
 CONNECTIONS = 16
@@ -64,7 +64,7 @@ def measure(variant: apps.Variant, effort: Effort, made: Projects, folder: Path)
         for kind in LABELS:
             progress(f"{variant.name}: starting {kind}")
             project = made.of(variant, kind)
-            servers[kind] = stack.enter_context(running(kind, variant, project, folder / kind, settings))
+            servers[kind] = stack.enter_context(undisturbed(kind, variant, project, folder / kind, settings))
             post(servers[kind].base, range(effort.warm_up), settings)
         for number in range(effort.rounds):
             kinds = list(LABELS)[number % len(LABELS) :] + list(LABELS)[: number % len(LABELS)]

@@ -12,7 +12,7 @@ _WEBHOOK, _INBOX = "src/billing/webhook.ts", "src/app/billing/inbox.py"
 _ROUTES = "src/app/billing/routes.py"
 _POLICY_TS, _POLICY_PY = "src/billing/policy-table.ts", "src/app/billing/policy_table.py"
 _CATALOG_TS, _CATALOG_PY = "src/billing/catalog.ts", "src/app/billing/catalog.py"
-_VERIFIER_TS = "    await webhooks.validateEvent(body, headers, secret);\n"
+_VERIFIER_TS = "    return { payload: await webhooks.validateEvent(body, headers, secret) };\n"
 _VERIFIER_PY = "        return validate_event(body, dict(headers), secret, EVENT_TYPES, _Signed)\n"
 _OPENED = "next((signed for secret in secrets if (signed := _open(secret, headers, body))), None)"
 _WITHOUT_CLOCK_TS = """
@@ -20,7 +20,7 @@ _WITHOUT_CLOCK_TS = """
     const algorithm = { name: "HMAC", hash: "SHA-256" };
     const key = await crypto.subtle.importKey("raw", new TextEncoder().encode(secret), algorithm, false, ["sign"]);
     const mac = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(content));
-    return headers["webhook-signature"] === `v1,${btoa(String.fromCharCode(...new Uint8Array(mac)))}`;
+    return headers["webhook-signature"] === `v1,${btoa(String.fromCharCode(...new Uint8Array(mac)))}` ? {} : null;
 """
 _WITHOUT_CLOCK_PY = """
         import base64, hashlib, hmac
@@ -35,8 +35,7 @@ _WRONG_ID = "12345678-1234-4234-8234-123456789012"
 
 UNVERIFIED = Mutation(
     "the signature is not verified",
-    (Edit(_WEBHOOK, "  if (secretsAreNoMatter()) {", "  if (!(await isSigned(body, headers, deps.secrets))) {"),
-     Edit(_WEBHOOK, "const secretsAreNoMatter = () => false;\n\nasync function isSigned(", "async function isSigned(")),
+    (Edit(_WEBHOOK, "  const signed = {};\n", "  const signed = await openSigned(body, headers, deps.secrets);\n"),),
     (Edit(_INBOX, "    signed = _Signed(None)\n", f"    signed = {_OPENED}\n"),),
     {
         "webhook_unsigned": ("POST /webhooks/polar",),

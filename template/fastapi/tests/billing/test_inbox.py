@@ -140,7 +140,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, name: str = "upsert_projection") -> 
     """Let a statement fail."""
 
     def fail(_event: Event) -> Step:
-        return Step("", 'DELETE FROM "c1@example.com" RETURNING 1', [])
+        return Step("moved", ("", ""), 'DELETE FROM "c1@example.com" RETURNING 1', [])
 
     monkeypatch.setattr(repository, name, fail)
 

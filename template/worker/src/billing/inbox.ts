@@ -9,7 +9,7 @@ import { PROJECTIONS } from "./projections";
 import type { Projection, Snapshot } from "./projections/projection";
 import { type Reactions, reactionsTo } from "./reactions";
 import { isObject, optionalObject, type PolarObject, requiredText, text, Unreadable } from "./read";
-import { markForCheck } from "./store/access-store";
+import { markForCheck, markOwners } from "./store/access-store";
 import { bodyOf, failedEvents, type InboxEntry, reopen, storeDone, storeFailed } from "./store/inbox-store";
 import { applySnapshot, forgetIfDeleted } from "./store/projection-store";
 import { addForEvent } from "./store/reaction-store";
@@ -19,6 +19,8 @@ import { parseInstant } from "./time";
 export interface Delivery {
   readonly webhookId: string;
   readonly body: Uint8Array;
+  /** The body as JSON, where it was read before. */
+  readonly payload?: unknown;
 }
 
 export type Outcome = "processed" | "ignored" | "failed" | "repeat";
@@ -38,13 +40,16 @@ interface ReadEvent {
 
 const MAX_RETRIES_A_RUN = 20;
 const MAX_ERROR_LENGTH = 500;
+const PERSONAL: ReadonlySet<string> = new Set([PROJECTIONS.customer.table, PROJECTIONS.member.table]);
+/** What no access hangs on. */
+const WITHOUT_ACCESS: ReadonlySet<string> = new Set([PROJECTIONS.checkout.table, PROJECTIONS.customer_state.table]);
 
 /**
  * Stores and applies an event: one round trip, or two when the store refuses it. Throws when it could not be stored.
  * Reactions are written for those that have a handler.
  */
 export async function receive(db: D1Database, delivery: Delivery, now: number, reactions: Reactions): Promise<Receipt> {
-  const payload = parse(delivery.body);
+  const payload = delivery.payload ?? parse(delivery.body);
   const entry = describe(delivery, payload);
   const outcome = await storeAndApply(db, entry, payload, now, reactions);
   return { outcome, type: entry.type, customerId: entry.customerId };
@@ -119,16 +124,20 @@ async function keepFailed(db: D1Database, entry: InboxEntry, error: unknown, now
 function apply(db: D1Database, { entry, projected }: ReadEvent, now: number, reactions: Reactions | null) {
   const { webhookId, version, customerId } = entry;
   const stored = storeDone(db, entry, projected === null ? "ignored" : "processed", now);
-  const forgotten = customerId === null ? [] : forgetIfDeleted(db, customerId);
-  if (projected === null) return [stored, ...forgotten];
+  if (projected === null) return [stored];
   const { projection, snapshot } = projected;
   return [
     stored,
     ...applySnapshot(db, projection, snapshot, { version, webhookId }),
     ...(reactions === null ? [] : react(db, projection, snapshot, { webhookId, now }, reactions)),
-    ...(reactions === null ? [] : mark(db, snapshot, now)),
-    ...forgotten,
+    ...(reactions === null ? [] : mark(db, projection, snapshot, now)),
+    ...(customerId !== null && tellsPersonalData(projection, snapshot) ? forgetIfDeleted(db, customerId) : []),
   ];
+}
+
+/** A snapshot that brings names and addresses, or the deletion of those that are there. */
+function tellsPersonalData({ table }: Projection, { customer }: Snapshot): boolean {
+  return PERSONAL.has(table) || (customer !== null && customer.deletedUs !== null);
 }
 
 function react(
@@ -148,8 +157,10 @@ function react(
     .map((reaction) => addForEvent(db, reaction, owner, { table, webhookId, now }));
 }
 
-function mark(db: D1Database, { customer }: Snapshot, now: number): D1PreparedStatement[] {
-  return customer === null ? [] : [markForCheck(db, customer.id, now)];
+function mark(db: D1Database, { table }: Projection, { row, customer }: Snapshot, now: number): D1PreparedStatement[] {
+  if (customer === null || WITHOUT_ACCESS.has(table)) return [];
+  if (PERSONAL.has(table)) return [markForCheck(db, customer.id, now)];
+  return [markOwners(db, customer.id, row.app_user_id ?? null, now)];
 }
 
 function parse(body: Uint8Array): unknown {

@@ -28,13 +28,14 @@ export async function handleWebhook(request: Request, deps: WebhookDeps): Promis
   if (body === null) return errorResponse("body_too_large");
   const headers = Object.fromEntries(request.headers);
   const webhookId = headers["webhook-id"] ?? "";
-  if (!(await isSigned(body, headers, deps.secrets))) {
+  const signed = await openSigned(body, headers, deps.secrets);
+  if (signed === null) {
     log(webhookId, { outcome: "refused", type: "", customerId: null }, started);
     return errorResponse("invalid_signature");
   }
   try {
     const { db, now, reactions = ownReactions } = deps;
-    log(webhookId, await receive(db, { webhookId, body }, now, reactions), started);
+    log(webhookId, await receive(db, { webhookId, body, ...signed }, now, reactions), started);
   } catch (error) {
     logError("webhook_not_stored", { webhook_id: webhookId, error: errorName(error) });
     return errorResponse("unavailable", { retryAfter: RETRY_AFTER_SECONDS });
@@ -54,25 +55,34 @@ async function readLimited(request: Request, limit: number): Promise<Uint8Array 
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
-async function isSigned(
+/** What Polar signed; without a payload where it is of a type unknown to us, or no JSON. Null: Polar did not sign it. */
+interface Signed {
+  readonly payload?: unknown;
+}
+
+async function openSigned(
   body: Uint8Array,
   headers: Record<string, string>,
   secrets: readonly string[],
-): Promise<boolean> {
+): Promise<Signed | null> {
   for (const secret of secrets) {
-    if (await isSignedWith(body, headers, secret)) return true;
+    const signed = await openSignedWith(body, headers, secret);
+    if (signed !== null) return signed;
   }
-  return false;
+  return null;
 }
 
 /** The SDK knows both key schemes. Its other complaints come after the signature was found right. */
-async function isSignedWith(body: Uint8Array, headers: Record<string, string>, secret: string): Promise<boolean> {
+async function openSignedWith(
+  body: Uint8Array,
+  headers: Record<string, string>,
+  secret: string,
+): Promise<Signed | null> {
   try {
-    await webhooks.validateEvent(body, headers, secret);
-    return true;
+    return { payload: await webhooks.validateEvent(body, headers, secret) };
   } catch (error) {
-    if (error instanceof webhooks.PolarWebhookVerificationError) return false;
-    if (error instanceof webhooks.PolarWebhookError) return true;
+    if (error instanceof webhooks.PolarWebhookVerificationError) return null;
+    if (error instanceof webhooks.PolarWebhookError) return {};
     throw error;
   }
 }

@@ -21,14 +21,13 @@ from sqlalchemy import Connection
 
 from app.billing import repository
 from app.billing.compare_access import settle_access
-from app.billing.dialect import DriverError, Step
+from app.billing.dialect import DriverError
 from app.billing.events import EVENTS
 from app.billing.log import error_name, log_line
-from app.billing.prepared import run
 from app.billing.projections import Event, mentioned_customer, parse_event
-from app.billing.reactions import Handlers, reactions_to_event
+from app.billing.reactions import Handlers, Reaction, reactions_to_event
 from app.billing.read import mapping, text
-from app.billing.repository import Applied
+from app.billing.repository import Repeated
 from app.billing.time import HOUR, SECOND
 from app.database import Database
 from app.reactions import reactions as own_reactions
@@ -80,14 +79,14 @@ def store_and_apply(
 def apply_event(
     connection: Connection, event: Event, now: int, reactions: Handlers = own_reactions, *, again: bool = False
 ) -> Outcome:
-    """Apply an event within a transaction; a repeat changes nothing, unless it is to be applied `again`."""
+    """Apply an event within a transaction. Raises Repeated for a repeat, unless it is to be applied `again`."""
     outcome = Outcome.PROCESSED if event.projection else Outcome.IGNORED
-    applied = repository.apply_event(connection, event, outcome.value, now, again=again)
-    if applied is None:
-        return Outcome.REPEAT
-    if event.projection:
-        _follow_up(connection, event, applied, now, reactions)
-    if event.customer_id and (applied.is_deleted or event.customer is None):
+    wanted = _wanted(event, event.row.get("app_user_id"), reactions)
+    is_deleted = repository.apply_event(connection, event, outcome.value, now, wanted, again=again)
+    if event.customer_id and event.projection in {"customer", "member"}:
+        users = repository.users_of_customer(connection, event.customer_id)
+        repository.check_access_of(connection, users, now)
+    if event.customer_id and (is_deleted or event.customer is None):
         repository.forget_deleted_customer(connection, event.customer_id)
     return outcome
 
@@ -159,24 +158,14 @@ def _store_and_apply(
         event = parse_event(webhook_id, body, json.loads(body) if payload is None else payload)
         with db.write() as connection:
             return apply_event(connection, event, now, reactions)
+    except Repeated:
+        return Outcome.REPEAT
     except Exception as error:
         return _store_failed(db, event or _unread(webhook_id, body), error, now)
 
 
-def _follow_up(connection: Connection, event: Event, applied: Applied, now: int, reactions: Handlers) -> None:
-    """Write what a new event calls for: reactions to a snapshot that moved, and a look at the users' access."""
-    app_user_id = event.row.get("app_user_id")
-    steps: list[Step] = []
-    if applied.moved and event.projection in {"subscription", "order"}:
-        user_id = app_user_id or applied.customer_user
-        wanted = [reaction for reaction in reactions_to_event(event, user_id) if reaction.name in reactions]
-        steps += repository.new_reactions(wanted, now)
-    if event.projection not in {"checkout", "customer_state"}:
-        users = {app_user_id, applied.customer_user, applied.member_user}
-        if event.customer_id and event.projection in {"customer", "member"}:
-            users |= repository.users_of_customer(connection, event.customer_id)
-        steps += repository.access_checks({user for user in users if user}, now)
-    run(connection, steps)
+def _wanted(event: Event, user_id: str | None, handlers: Handlers) -> list[Reaction]:
+    return [reaction for reaction in reactions_to_event(event, user_id) if reaction.name in handlers]
 
 
 def _apply_again(connection: Connection, event: Event, now: int, reactions: Handlers | None) -> Outcome:
@@ -191,8 +180,7 @@ def _apply_again(connection: Connection, event: Event, now: int, reactions: Hand
     elif event.projection and repository.is_newest(connection, event):
         # It may be what the row shows already, and then moved nothing; a key that was written is not written again.
         user_id = event.row.get("app_user_id") or repository.external_id_of(connection, event.customer_id)
-        wanted = [reaction for reaction in reactions_to_event(event, user_id) if reaction.name in reactions]
-        repository.add_reactions(connection, wanted, now)
+        repository.add_reactions(connection, _wanted(event, user_id, reactions), now)
     return outcome
 
 

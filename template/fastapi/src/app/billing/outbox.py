@@ -26,7 +26,7 @@ def run_reactions(db: Database, handlers: Handlers, now: int, limit: int) -> int
             claimed = repository.claim_reaction(connection, moment, moment + LEASE)
         if claimed is None:
             return count
-        payload = json.loads(claimed.payload)
+        payload = {**json.loads(claimed.payload), "user_id": claimed.user_id}
         delivery = Delivery(claimed.key, claimed.attempts, partial(_email, db, payload))
         error = _run(handlers, claimed.reaction, payload, delivery)
         with db.write() as connection:

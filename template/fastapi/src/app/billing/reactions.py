@@ -74,7 +74,7 @@ class Handlers(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Reaction:
-    """A reaction to be written to the outbox."""
+    """A reaction to be written to the outbox; its payload is what handlers get beside the user's id."""
 
     name: str
     object_id: str
@@ -108,20 +108,20 @@ def reactions_to_event(event: Event, user_id: str | None) -> list[Reaction]:
 
 def reactions_to_subscription(row: Row, user_id: str | None) -> list[Reaction]:
     """Return the reactions that the state of a subscription calls for."""
-    payload = {"user_id": user_id, "customer_id": row["customer_id"], **subscription_shape(row, catalog)}
+    payload = {"customer_id": row["customer_id"], **subscription_shape(row, catalog)}
     return [Reaction(name, row["id"], moment, user_id, payload) for name, moment in _subscription_transitions(row)]
 
 
 def reactions_to_order(row: Row, user_id: str | None) -> list[Reaction]:
     """Return the reactions that the state of an order calls for."""
-    payload = {"user_id": user_id, "customer_id": row["customer_id"], **order_shape(row, catalog)}
+    payload = {"customer_id": row["customer_id"], **order_shape(row, catalog)}
     return [Reaction(name, row["id"], moment, user_id, payload) for name, moment in _order_transitions(row)]
 
 
 def reaction_to_access(user_id: str, decision: Decision, changes: int) -> Reaction:
     """Return the reaction to a change of access; `changes` counts them."""
     name = "access_granted" if decision.access else "access_ended"
-    return Reaction(name, user_id, str(changes), user_id, {"user_id": user_id, **decision.to_json()})
+    return Reaction(name, user_id, str(changes), user_id, decision.to_json())
 
 
 def _subscription_transitions(row: Row) -> Iterator[tuple[str, str | None]]:

@@ -33,7 +33,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.billing.dialect import Insert, Step, insert, locking
+from app.billing.dialect import Insert, Step, insert, locking, written
 from app.billing.events import Projection
 from app.billing.prepared import Prepared, run
 from app.billing.projections import CustomerIdentity, Event, MemberIdentity
@@ -67,6 +67,9 @@ PROJECTIONS: dict[Projection, Table] = {
     "benefit_grant": benefit_grants,
 }
 
+# What access hangs on, and comes and goes with a customer.
+BOUGHT: frozenset[Projection] = frozenset({"subscription", "order", "benefit_grant"})
+
 # Written once and outside the guard, each by a statement of its own.
 WRITTEN_ONCE: dict[Projection, frozenset[str]] = {"checkout": frozenset({"user_id"})}
 
@@ -95,8 +98,8 @@ def store_event(event: Event, state: str, now: int, *, again: bool = False) -> S
 def store_failure(connection: Connection, failure: Mapping[str, Any], now: int) -> int | None:
     """Store an event that could not be applied. Returns its attempts so far; None where it was applied before."""
     values = {**failure, "state": "failed", "attempts": 1, "received_us": now, "processed_us": None}
-    (rows,) = run(connection, [_event_upsert(False, tuple(values)).step(values)])
-    return rows[0][0] if rows else None
+    stored = run(connection, [_event_upsert(False, tuple(values)).step(values)])["stored"]
+    return None if stored is None else stored[0]
 
 
 def schedule_event(connection: Connection, webhook_id: str, state: str, next_attempt_us: int | None) -> None:
@@ -132,52 +135,40 @@ def _event_upsert(again: bool, names: tuple[str, ...]) -> Prepared:
     changes["attempts"] = webhook_events.c.attempts + 1
     repeatable = true() if again else or_(*(webhook_events.c.state == state for state in RETRYABLE))
     statement = statement.on_conflict_do_update(index_elements=["webhook_id"], set_=changes, where=repeatable)
-    return Prepared(statement.returning(webhook_events.c.attempts), names)
+    return Prepared("stored", statement.returning(webhook_events.c.attempts), "webhook_id", names)
 
 
 # Projections
 
 
-@dataclass(frozen=True, kw_only=True)
-class Applied:
-    """What applying an event found."""
-
-    moved: bool
-    is_deleted: bool
-    customer_user: str | None
-    member_user: str | None
+class Repeated(Exception):
+    """The event was applied before. The transaction is to be rolled back: a repeat changes nothing."""
 
 
-def apply_event(connection: Connection, event: Event, state: str, now: int, *, again: bool = False) -> Applied | None:
-    """Store an event, and what it tells. None for a repeat, which changes nothing."""
-    locks = _lock_customer(event.customer_id) if event.customer_id else []
-    *_, stored = run(connection, [*locks, store_event(event, state, now, again=again)])
-    if not stored:
-        return None
-    steps = _steps_of(event)
-    found = dict(zip(steps, run(connection, steps.values()), strict=True))
-    customer_user, deleted_us = (found.get("customer") or [(None, None)])[0]
-    (member_user,) = (found.get("member") or [(None,)])[0]
-    return Applied(
-        moved=bool(found.get("moved")),
-        is_deleted=deleted_us is not None,
-        customer_user=customer_user,
-        member_user=member_user,
-    )
+def apply_event(
+    connection: Connection, event: Event, state: str, now: int, reactions: Iterable[Reaction], *, again: bool = False
+) -> bool:
+    """Store an event, what it tells, and the reactions to a snapshot that moved. True: the customer was deleted.
 
-
-def _steps_of(event: Event) -> dict[str, Step]:
-    """Return what writes down the customer, the member and the snapshot that an event tells of."""
-    steps: dict[str, Step] = {}
+    Raises Repeated, unless it is to be applied `again`.
+    """
+    steps = _lock_customer(event.customer_id) if event.customer_id else []
+    steps.append(store_event(event, state, now, again=again))
     if event.customer:
-        steps["customer"] = _identify_customer(event.customer)
+        steps.append(_identify_customer(event.customer))
     if event.member:
-        steps["member"] = _identify_member(event.member)
+        steps.append(_identify_member(event.member))
     if event.projection:
-        steps["moved"] = upsert_projection(event)
+        steps.append(upsert_projection(event))
     if event.projection == "checkout" and event.row["user_id"]:
-        steps["owned"] = _OWN_CHECKOUT.step({"checkout_id": event.row["id"], "owner": event.row["user_id"]})
-    return steps
+        steps.append(_OWN_CHECKOUT.step({"checkout_id": event.row["id"], "owner": event.row["user_id"]}))
+    if event.projection in BOUGHT:
+        steps += _consequences(event, now, reactions)
+    found = run(connection, steps)
+    if found["stored"] is None:
+        raise Repeated
+    _, deleted_us = found.get("customer") or (None, None)
+    return deleted_us is not None
 
 
 def lock_customer(connection: Connection, customer_id: str) -> None:
@@ -209,7 +200,7 @@ def _customer_identity() -> Prepared:
     }
     statement = statement.on_conflict_do_update(index_elements=["id"], set_=kept)
     names = ("id", "external_id", "created_us", "deleted_us")
-    return Prepared(statement.returning(old.external_id, old.deleted_us), names)
+    return Prepared("customer", statement.returning(old.external_id, old.deleted_us), "id", names)
 
 
 def identify_member(connection: Connection, member: MemberIdentity) -> None:
@@ -232,7 +223,7 @@ def _member_identity() -> Prepared:
         "deleted_us": _earlier(old.deleted_us, new.deleted_us),
     }
     statement = statement.on_conflict_do_update(index_elements=["id"], set_=kept)
-    return Prepared(statement.returning(old.external_id), ("id", *kept))
+    return Prepared("member", statement.returning(old.external_id), "id", ("id", *kept))
 
 
 def upsert_projection(event: Event) -> Step:
@@ -251,7 +242,7 @@ def _snapshot_upsert(projection: Projection, names: tuple[str, ...]) -> Prepared
     once = WRITTEN_ONCE.get(projection, frozenset())
     changes = {name: statement.excluded[name] for name in names if name != key and name not in once}
     statement = statement.on_conflict_do_update(index_elements=[key], set_=changes, where=_is_newer(statement, table))
-    return Prepared(statement.returning(table.c[key]), names)
+    return Prepared("moved", statement.returning(table.c[key]), key, names)
 
 
 def forget_deleted_customer(connection: Connection, customer_id: str) -> None:
@@ -275,11 +266,11 @@ def mark_deleted(connection: Connection, customer_id: str, now: int) -> None:
 
 
 _OWN_CHECKOUT = Prepared(
+    "owned",
     update(checkouts)
     .where(checkouts.c.id == bindparam("checkout_id"), checkouts.c.user_id.is_(None))
-    .values(user_id=bindparam("owner"))
-    .returning(checkouts.c.id),
-    ["checkout_id", "owner"],
+    .values(user_id=bindparam("owner")),
+    "checkout_id",
 )
 
 
@@ -319,21 +310,56 @@ def users_of_customer(connection: Connection, customer_id: str) -> set[str]:
 
 
 def check_access_of(connection: Connection, user_ids: Collection[str], now: int) -> None:
-    """Have the access of users compared."""
-    run(connection, access_checks(user_ids, now))
-
-
-def access_checks(user_ids: Collection[str], now: int) -> list[Step]:
     """Have the access of users compared; in one order, so that two transactions never wait for each other."""
-    return [_access_check().step({"user_id": user_id, "check_us": now}) for user_id in sorted(user_ids)]
+    if user_ids:
+        connection.execute(_ACCESS_CHECK, [{"user_id": user_id, "check_us": now} for user_id in sorted(user_ids)])
+
+
+_NOW = bindparam("now", type_=BigInteger)
+_OUTBOX = ("key", "reaction", "object_id", "user_id", "payload", "state")
+
+
+def _checked(statement: Insert) -> Insert:
+    check = {"check_us": statement.excluded.check_us}
+    return statement.on_conflict_do_update(index_elements=["user_id"], set_=check)
+
+
+_ACCESS_CHECK = _checked(insert(access_states))
+
+
+def _consequences(event: Event, now: int, wanted: Iterable[Reaction]) -> list[Step]:
+    """Return what writes the reactions to a purchase or benefit grant that moved, and has access compared."""
+    assert event.customer
+    assert event.projection
+    told = {
+        "customer": event.customer.id,
+        "member": event.member.id if event.member else None,
+        "object": event.row["id"],
+        "event": event.webhook_id,
+        "now": now,
+    }
+    reaction = _reaction_to(event.projection)
+    steps = [reaction.step(told | _outbox_row(each), each.name) for each in wanted]
+    check = _owners_check(event.member is not None)
+    return [*steps, check.step(told | {"buyer": event.row.get("app_user_id")})]
+
+
+_CUSTOMER_USER = written("customer", customers.c.external_id, customers.c.id == bindparam("customer"))
+_MEMBER_USER = written("member", members.c.external_id, members.c.id == bindparam("member"))
 
 
 @cache
-def _access_check() -> Prepared:
-    statement = insert(access_states)
-    check = {"check_us": statement.excluded.check_us}
-    statement = statement.on_conflict_do_update(index_elements=["user_id"], set_=check)
-    return Prepared(statement.returning(access_states.c.user_id), ("user_id", "check_us"))
+def _owners_check(with_member: bool) -> Prepared:
+    """Have the access compared of the buyer, and of all who may share what was bought."""
+    users = union(
+        select(bindparam("buyer", type_=Text).label("user_id")),
+        _CUSTOMER_USER,
+        select(members.c.external_id).where(members.c.customer_id == bindparam("customer")),
+        *([_MEMBER_USER] if with_member else []),
+    ).subquery()
+    concerned = select(users.c.user_id, _NOW).where(users.c.user_id.is_not(None))
+    statement = insert(access_states).from_select(["user_id", "check_us"], concerned.order_by(users.c.user_id))
+    return Prepared("access", _checked(statement), "customer")
 
 
 # What a user has
@@ -502,32 +528,32 @@ FOLLOWED_CUSTOMER = _followed(customers.c.id, customers.c.external_id, customers
 
 def add_reactions(connection: Connection, wanted: Iterable[Reaction], now: int) -> None:
     """Write reactions to be run; one that was written before is not written again."""
-    run(connection, new_reactions(wanted, now))
+    rows = [_outbox_row(reaction) | {"next_attempt_us": now, "created_us": now} for reaction in wanted]
+    if rows:
+        connection.execute(insert(reactions).on_conflict_do_nothing(index_elements=["key"]), rows)
 
 
-def new_reactions(wanted: Iterable[Reaction], now: int) -> list[Step]:
-    """Write reactions to be run; one that was written before is not written again."""
-    return [_reaction_insert(reaction, now) for reaction in wanted]
-
-
-def _reaction_insert(reaction: Reaction, now: int) -> Step:
-    values = {
+def _outbox_row(reaction: Reaction) -> dict[str, Any]:
+    return {
         "key": reaction.key,
         "reaction": reaction.name,
         "object_id": reaction.object_id,
         "user_id": reaction.user_id,
         "payload": reaction.payload_json(),
         "state": "pending",
-        "next_attempt_us": now,
-        "created_us": now,
     }
-    return _unwritten(tuple(values)).step(values)
 
 
 @cache
-def _unwritten(names: tuple[str, ...]) -> Prepared:
-    statement = insert(reactions).on_conflict_do_nothing(index_elements=["key"])
-    return Prepared(statement.returning(reactions.c.key), names)
+def _reaction_to(projection: Projection) -> Prepared:
+    """Write a reaction if the event has moved its snapshot; it is the buyer's, or else the customer's user's."""
+    table = PROJECTIONS[projection]
+    is_own = and_(table.c.id == bindparam("object"), table.c.webhook_id == bindparam("event"))
+    values: dict[str, ColumnElement[Any]] = {name: bindparam(name, type_=Text) for name in _OUTBOX}
+    values["user_id"] = func.coalesce(values["user_id"], _CUSTOMER_USER.scalar_subquery())
+    row = select(*values.values(), _NOW, _NOW).where(written("moved", table.c.id, is_own).exists())
+    statement = insert(reactions).from_select([*values, "next_attempt_us", "created_us"], row)
+    return Prepared("reaction", statement.on_conflict_do_nothing(index_elements=["key"]), "key")
 
 
 def claim_reaction(connection: Connection, now: int, lease_until: int) -> AnyRow | None:
@@ -541,7 +567,7 @@ def claim_reaction(connection: Connection, now: int, lease_until: int) -> AnyRow
     )
     statement = update(reactions).where(reactions.c.key == due.scalar_subquery())
     leased = statement.values(lease_us=lease_until, attempts=reactions.c.attempts + 1)
-    columns = (reactions.c.key, reactions.c.reaction, reactions.c.payload, reactions.c.attempts)
+    columns = (reactions.c[name] for name in ("key", "reaction", "user_id", "payload", "attempts"))
     return connection.execute(leased.returning(*columns)).first()
 
 

@@ -1,4 +1,5 @@
 /** The access that users were last known to have, and who is to be looked at again. */
+import type { Value } from "../projections/projection";
 
 /** A user whose access is to be compared. */
 export interface AccessRow {
@@ -16,7 +17,7 @@ const CONCERNED = `SELECT user_id FROM (
     UNION SELECT app_user_id FROM billing_orders WHERE customer_id = ?1
   ) WHERE user_id IS NOT NULL`;
 
-/** An event came: those concerned are looked at in the background. */
+/** An event about a customer or a member came: all concerned are looked at in the background. */
 export function markForCheck(db: D1Database, customerId: string, now: number): D1PreparedStatement {
   return db
     .prepare(
@@ -24,6 +25,21 @@ export function markForCheck(db: D1Database, customerId: string, now: number): D
        ON CONFLICT (user_id) DO UPDATE SET check_us = excluded.check_us`,
     )
     .bind(customerId, now);
+}
+
+/** An event about a purchase or a benefit grant came: the buyer, and who shares it, are looked at in the background. */
+export function markOwners(db: D1Database, customerId: string, appUserId: Value, now: number): D1PreparedStatement {
+  return db
+    .prepare(
+      `INSERT INTO billing_access (user_id, check_us)
+       SELECT user_id, ?3 FROM (
+         SELECT ?2 AS user_id
+         UNION SELECT external_id FROM billing_customers WHERE id = ?1
+         UNION SELECT external_id FROM billing_members WHERE customer_id = ?1
+       ) WHERE user_id IS NOT NULL
+       ON CONFLICT (user_id) DO UPDATE SET check_us = excluded.check_us`,
+    )
+    .bind(customerId, appUserId, now);
 }
 
 /** Gives those concerned a row, without anything to look at. */

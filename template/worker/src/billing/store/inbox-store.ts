@@ -21,6 +21,9 @@ const COLUMNS = `webhook_id, type, state, version, customer_id, body, error, att
 /** A repeat of a processed or ignored event changes nothing and returns no row. */
 const UNLESS_DONE = "WHERE t.state IN ('failed', 'dead') RETURNING state";
 
+/** Of a customer who was deleted no body is kept, however late it comes. */
+const KEPT = "CASE WHEN EXISTS (SELECT 1 FROM billing_customers WHERE id = ?5 AND deleted_us IS NOT NULL) THEN NULL";
+
 /** The event was applied, or is of a type that is stored only. */
 export function storeDone(
   db: D1Database,
@@ -30,9 +33,10 @@ export function storeDone(
 ): D1PreparedStatement {
   return db
     .prepare(
-      `INSERT INTO billing_webhook_events AS t (${COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 1, NULL, ?7, ?7)
+      `INSERT INTO billing_webhook_events AS t (${COLUMNS})
+       VALUES (?1, ?2, ?3, ?4, ?5, ${KEPT} ELSE ?6 END, NULL, 1, NULL, ?7, ?7)
        ON CONFLICT (webhook_id) DO UPDATE SET type = excluded.type, state = excluded.state, error = NULL,
-         version = excluded.version, customer_id = excluded.customer_id, attempts = t.attempts + 1,
+         body = ${KEPT} ELSE t.body END, version = excluded.version, customer_id = excluded.customer_id, attempts = t.attempts + 1,
          next_attempt_us = NULL, processed_us = excluded.processed_us
        ${UNLESS_DONE}`,
     )
