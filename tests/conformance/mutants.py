@@ -77,8 +77,8 @@ MUTANTS = (
     Mutant(
         "worker: a later null takes the external id away",
         f"{_WORKER}store/projection-store.ts",
-        "SET external_id = COALESCE(t.external_id, excluded.external_id),\n         created_us",
-        "SET external_id = excluded.external_id,\n         created_us",
+        'const FIRST_EXTERNAL_ID = "COALESCE(t.external_id, excluded.external_id)";',
+        'const FIRST_EXTERNAL_ID = "excluded.external_id";',
         _any_order("worker-d1"),
     ),
     Mutant(

@@ -26,14 +26,14 @@ export function identify(db: D1Database, { customer, member }: Snapshot): D1Prep
 
 /**
  * After a plain deletion Polar's payloads say `external_id: null`, and may arrive before those that name it: what is
- * known is never overwritten.
+ * known is never overwritten. Most payloads say what is known, and write nothing.
  */
 export function identifyCustomer(db: D1Database, customer: Identity): D1PreparedStatement {
   return db
     .prepare(
       `INSERT INTO billing_customers AS t (id, external_id, created_us, deleted_us) VALUES (?1, ?2, ?3, ?4)
-       ON CONFLICT (id) DO UPDATE SET external_id = COALESCE(t.external_id, excluded.external_id),
-         created_us = MAX(t.created_us, excluded.created_us), deleted_us = ${EARLIEST_DELETION}`,
+       ON CONFLICT (id) DO UPDATE SET (external_id, created_us, deleted_us) = ${LEARNT_OF_CUSTOMER}
+       WHERE ${LEARNT_OF_CUSTOMER} IS NOT (t.external_id, t.created_us, t.deleted_us)`,
     )
     .bind(customer.id, customer.externalId, customer.createdUs, customer.deletedUs);
 }
@@ -42,15 +42,17 @@ function identifyMember(db: D1Database, member: MemberIdentity): D1PreparedState
   return db
     .prepare(
       `INSERT INTO billing_members AS t (id, customer_id, external_id, deleted_us, role) VALUES (?1, ?2, ?3, ?4, ?5)
-       ON CONFLICT (id) DO UPDATE SET external_id = COALESCE(t.external_id, excluded.external_id),
-         role = COALESCE(t.role, excluded.role),
-         deleted_us = ${EARLIEST_DELETION}`,
+       ON CONFLICT (id) DO UPDATE SET (external_id, role, deleted_us) = ${LEARNT_OF_MEMBER}
+       WHERE ${LEARNT_OF_MEMBER} IS NOT (t.external_id, t.role, t.deleted_us)`,
     )
     .bind(member.id, member.customerId, member.externalId, member.deletedUs, member.role);
 }
 
 /** Null only where both are. */
 const EARLIEST_DELETION = `MIN(COALESCE(t.deleted_us, excluded.deleted_us), COALESCE(excluded.deleted_us, t.deleted_us))`;
+const FIRST_EXTERNAL_ID = "COALESCE(t.external_id, excluded.external_id)";
+const LEARNT_OF_CUSTOMER = `(${FIRST_EXTERNAL_ID}, MAX(t.created_us, excluded.created_us), ${EARLIEST_DELETION})`;
+const LEARNT_OF_MEMBER = `(${FIRST_EXTERNAL_ID}, COALESCE(t.role, excluded.role), ${EARLIEST_DELETION})`;
 
 function upsertNewest(db: D1Database, { table, key, writtenOnce }: Projection, row: Row): D1PreparedStatement {
   const columns = Object.keys(row);
