@@ -214,6 +214,22 @@ describe("access gained and lost", () => {
     expect(await rows("billing_customers")).toMatchObject([{ reconcile_us: NOW }]);
   });
 
+  test("who shares a purchase is looked at when it changes", async () => {
+    const guest = polar.member(601, OWNER, { external_id: "guest", role: "member" });
+    const due = async () =>
+      (await rows<{ user_id: string; check_us: number | null }>("billing_access")).find(
+        ({ user_id: user }) => user === "guest",
+      )?.check_us;
+    await deliver(event("subscription.active", 1, SUBSCRIPTION));
+    await deliver(event("member.created", 2, guest));
+    await deliver(event("benefit_grant.created", 3, { ...GRANT, member_id: guest.id, member: guest }));
+    await compareAccess(env.DB, reactions, NOW, TEST_CATALOG);
+    expect(await due()).toBeNull();
+    const pastDue = { ...SUBSCRIPTION, status: "past_due", past_due_at: formatInstant(NOW) };
+    await deliver(event("subscription.past_due", 4, pastDue));
+    expect(await due()).toBe(NOW);
+  });
+
   test("a product that is not premium grants nothing to tell", async () => {
     await deliver(event("subscription.updated", 1, { ...SUBSCRIPTION, product_id: polar.FREE }));
     await compareAccess(env.DB, reactions, NOW, TEST_CATALOG);

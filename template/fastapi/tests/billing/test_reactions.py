@@ -13,7 +13,19 @@ from app.billing.records import email_of
 from app.billing.time import DAY, HOUR, MINUTE, SECOND, to_iso
 from app.database import Database
 from app.reactions import reactions as own_reactions
-from tests.support.deliveries import CATALOG, NOW, Json, apply, customer, event, member, order, rows_of, subscription
+from tests.support.deliveries import (
+    CATALOG,
+    NOW,
+    Json,
+    apply,
+    customer,
+    event,
+    grant,
+    member,
+    order,
+    rows_of,
+    subscription,
+)
 
 OUTBOX = "billing_reactions"
 END = NOW + 20 * DAY
@@ -262,3 +274,13 @@ def test_the_log_names_the_error_of_a_handler_and_not_its_message(
     assert '"event":"reaction_failed"' in caplog.text
     assert '"error":"ValueError"' in caplog.text
     assert "ada@example.com" not in caplog.text
+
+
+def test_who_shares_a_purchase_is_looked_at_when_it_changes(database: Database) -> None:
+    guest = member("m2", "guest")
+    apply(database, event("subscription.active", subscription()), event("member.created", guest))
+    apply(database, event("benefit_grant.created", grant(member_id="m2", member=guest)))
+    compare_access(database, NOW, 10, ALL, CATALOG)
+    assert {row["user_id"]: row["check_us"] for row in rows_of(database, "billing_access")}["guest"] is None
+    apply(database, event("subscription.past_due", subscription(**PAST_DUE), 5))
+    assert {row["user_id"]: row["check_us"] for row in rows_of(database, "billing_access")}["guest"] == NOW
