@@ -63,7 +63,7 @@ export function removalMonth(version: string): string {
 }
 
 async function hasScope({ polar }: Examination, [, method, path]: ScopeProbe): Promise<boolean> {
-  const answer = await polar.ask(method, path, {}, method === "GET" ? undefined : []);
+  const answer = await polar.ask(method, path, method === "GET" ? {} : { body: [] });
   const { status } = answer;
   if (status === 401 || status === 429 || status >= 500 || answer.isVersionRemoved) throw new Skipped(answer.refusal);
   return !(status === 403 && answer.error === "insufficient_scope");
