@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -91,6 +93,30 @@ class Side:
             check=False,
         )
         return Ran(done.returncode, self.plain(done.stdout), self.plain(done.stderr))
+
+    def interrupted(self, ready: threading.Event, *command: str, stored: bool = True, presses: int = 1) -> Ran:
+        """Call a command, and press Ctrl-C when it is so far: as on a terminal, for the command and all it started."""
+        started, environment = self._called(command, stored)
+        ready.clear()
+        with subprocess.Popen(
+            started,
+            cwd=self.project,
+            env={**environment, **self.settings, "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                assert ready.wait(TIMEOUT), f"{command} did not come that far"
+                for _ in range(presses):
+                    os.killpg(process.pid, signal.SIGINT)
+                    time.sleep(0.2)
+                out, err = process.communicate(timeout=TIMEOUT)
+            finally:
+                process.kill()
+        return Ran(process.returncode, self.plain(out), self.plain(err))
 
     def sql(self, statement: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run SQL on the store, which has the same tables in both runtimes."""

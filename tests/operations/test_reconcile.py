@@ -115,7 +115,7 @@ def test_polars_pace_is_kept_and_a_stopped_run_goes_on(pair: Pair) -> None:
     assert "Polar asks to wait for 1 s." in ran.err
     assert (ran.json["compared"], ran.json["next"]) == (4, customer_id(1))
     assert [found["outcome"] for found in ran.json["customers"]] == ["written", "failed", "failed", "failed"]
-    assert f"Stopped. Go on with --after {customer_id(1)}" in ran.err
+    assert f"Stopped after 4 of 5: three in a row failed. Go on with --after {customer_id(1)}" in ran.err
     for side in pair.sides:
         side.polar.always = lambda call: None
     again = pair.both("reconcile", "--after", ran.json["next"], "--json").json

@@ -2,7 +2,7 @@
  * What the commands share: options, output, questions, progress, and how they end.
  *
  * A result goes to stdout, as text or with `--json` as one JSON document; all else goes to stderr. A command ends with
- * 0, with 1 when it found a problem or refused, with 2 when it was called wrongly.
+ * 0, with 1 when it found a problem or refused, with 2 when it was called wrongly, with 130 when Ctrl-C stopped it.
  */
 import { createInterface } from "node:readline/promises";
 import { styleText } from "node:util";
@@ -29,6 +29,7 @@ export interface StoreOptions extends Options {
 
 const FOUND_A_PROBLEM = 1;
 const CALLED_WRONGLY = 2;
+const INTERRUPTED = 130;
 const MS_BETWEEN_LINES = 10_000;
 const CONTROL = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu;
 
@@ -132,17 +133,49 @@ export function* progress<Item>(items: Iterable<Item>, label: string, total: num
   const { stderr } = process;
   let told = Date.now();
   let done = 0;
-  for (const item of items) {
-    if (stderr.isTTY) {
-      stderr.write(`\r${label} ${done}/${total}`);
-    } else if (Date.now() - told >= MS_BETWEEN_LINES) {
-      note(`${label} ${done}/${total}`);
-      told = Date.now();
+  try {
+    for (const item of items) {
+      if (stderr.isTTY) {
+        stderr.write(`\r${label} ${done}/${total}`);
+      } else if (Date.now() - told >= MS_BETWEEN_LINES) {
+        note(`${label} ${done}/${total}`);
+        told = Date.now();
+      }
+      yield item;
+      done += 1;
     }
-    yield item;
-    done += 1;
+  } finally {
+    if (stderr.isTTY) stderr.write("\r\x1b[K");
   }
-  if (stderr.isTTY) stderr.write("\r\x1b[K");
+}
+
+/** Lets Ctrl-C wait for what is in hand: the function that work is given says whether it came. A second one ends all. */
+export async function interruptible<Result>(work: (interrupted: () => boolean) => Promise<Result>): Promise<Result> {
+  let came = false;
+  // Those of the local store end the process at once.
+  const others = process.listeners("SIGINT");
+  const restore = () => {
+    process.off("SIGINT", stop);
+    for (const other of others) process.on("SIGINT", other);
+  };
+  const stop = () => {
+    came = true;
+    restore();
+    note("Stopping after what is in hand; Ctrl-C once more ends it now.");
+  };
+  for (const other of others) process.off("SIGINT", other);
+  process.on("SIGINT", stop);
+  try {
+    return await work(() => came);
+  } finally {
+    if (!came) restore();
+  }
+}
+
+/** Ends a command that Ctrl-C stopped: says how far it came, and how it goes on. */
+export function endInterrupted(done: number, total: number, advice: string): void {
+  note(`Stopped after ${done} of ${total}. ${advice}`);
+  process.exitCode = INTERRUPTED;
 }
 
 function plain(name: string, about: string): Command {

@@ -10,6 +10,7 @@ import type { Bindings } from "../src/settings.ts";
 import { env as workersEnv } from "./cloudflare-workers.ts";
 import { note, Refused, type StoreOptions } from "./console.ts";
 import { developmentSettings, environmentSettings, PROJECT } from "./environment.ts";
+import { outOfReach } from "./out-of-reach.ts";
 import { OperatorPolar } from "./polar.ts";
 
 /** The project as its Worker has it. */
@@ -67,12 +68,14 @@ export async function openStore(options: StoreOptions): Promise<{ env: Bindings;
   const variables = remote ? environmentSettings() : developmentSettings();
   process.env.WRANGLER_LOG ??= "error";
   const { getPlatformProxy, unstable_readConfig } = await import("wrangler");
-  const proxy = await getPlatformProxy({
-    configPath: remote ? withRemoteStore(unstable_readConfig({ config: CONFIG })) : CONFIG,
-    envFiles: [],
-    persist: { path: join(storeFolder(options), "v3") },
-    remoteBindings: remote,
-  }).catch((error: Error) => {
+  const start = () =>
+    getPlatformProxy({
+      configPath: remote ? withRemoteStore(unstable_readConfig({ config: CONFIG })) : CONFIG,
+      envFiles: [],
+      persist: { path: join(storeFolder(options), "v3") },
+      remoteBindings: remote,
+    });
+  const proxy = await outOfReach(start).catch((error: Error) => {
     throw new Refused(`The database cannot be reached. ${error.message}`);
   });
   return { env: Object.assign(workersEnv, proxy.env, variables) as unknown as Bindings, dispose: proxy.dispose };
