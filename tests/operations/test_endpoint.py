@@ -274,7 +274,7 @@ def test_who_changed_what_stands_in_the_database(pair: Pair, files: dict[str, Pa
     times = [row["at_us"] for side in pair.sides for row in side.sql("SELECT at_us FROM billing_audit")]
     assert all(0 <= now_us() - at < 10**8 for at in times)
     _sync(pair)
-    assert len(pair.sql("SELECT * FROM billing_audit")) == 3, "nothing was changed"
+    assert len(pair.sql("SELECT command FROM billing_audit")) == 3, "nothing was changed"
 
 
 def test_what_was_changed_before_polar_refused_stands_there_too(pair: Pair) -> None:

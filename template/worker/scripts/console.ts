@@ -27,6 +27,8 @@ export interface StoreOptions extends Options {
   readonly persistTo?: string;
 }
 
+export const NO_ANSWER = "Polar does not answer: look at the network, and at POLAR_BASE_URL if it is set.";
+
 const FOUND_A_PROBLEM = 1;
 const CALLED_WRONGLY = 2;
 const INTERRUPTED = 130;
@@ -198,7 +200,7 @@ function exitCode(error: unknown): number {
 function describe(error: unknown): string {
   if (error instanceof Refused || error instanceof Misused) return error.message;
   if (error instanceof SettingsError) return `Settings: ${error.message}`;
-  if (error instanceof PolarApiError) return `${error.message}.`;
+  if (error instanceof PolarApiError) return error.status === 0 ? NO_ANSWER : `${error.message}.`;
   if (error instanceof Error && error.message.includes("D1_")) return "The database refused.";
   throw error;
 }

@@ -3,7 +3,7 @@ import { MAX_PAGES, PAGE_SIZE, PolarApiError } from "../src/billing/polar.ts";
 import { API_VERSION } from "../src/billing/polar-sdk.ts";
 import { isObject, type PolarObject } from "../src/billing/read.ts";
 import type { Settings } from "../src/settings.ts";
-import { Refused } from "./console.ts";
+import { NO_ANSWER, Refused } from "./console.ts";
 import { OperatorPolar, type Request } from "./polar.ts";
 
 /** An object that Polar has under an id. */
@@ -61,7 +61,7 @@ function describe({ status, error, detail, retryAfter }: PolarApiError, scope: s
   if (status >= 500) return `Polar has a fault of its own (${status}): try again later.`;
   switch (status) {
     case 0:
-      return "Polar does not answer: look at the network, and at POLAR_BASE_URL if it is set.";
+      return NO_ANSWER;
     case 401:
       return "Polar refuses the access token: it is wrong, expired, or of another server than POLAR_SERVER says.";
     case 403:

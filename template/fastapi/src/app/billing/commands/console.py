@@ -27,6 +27,7 @@ from app.settings import SettingsError
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")]
 
+NO_ANSWER = "Polar does not answer: look at the network, and at POLAR_BASE_URL if it is set."
 INTERRUPTED = 130
 SECONDS_BETWEEN_LINES = 10
 CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
@@ -58,7 +59,7 @@ def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> None:
     except SettingsError as error:
         sys.exit(_complain(f"Settings: {error}".replace("\n", " ")))
     except PolarApiError as error:
-        sys.exit(_complain(f"{error}."))
+        sys.exit(_complain(f"{error}." if error.status else NO_ANSWER))
     except DBAPIError as error:
         sys.exit(_complain(f"The database refused: {type(error.orig).__name__}."))
     except DriverError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import TracebackType
 
-from app.billing.commands.console import Refused
+from app.billing.commands.console import NO_ANSWER, Refused
 from app.billing.commands.polar import OperatorPolar
 from app.billing.polar import (
     MAX_PAGES,
@@ -89,7 +89,7 @@ def _refusal(error: PolarApiError, scope: str) -> str:
     """Say why Polar refused and what to do. What was asked is not repeated: it may be personal or secret."""
     match error.status:
         case 0:
-            return "Polar does not answer: look at the network, and at POLAR_BASE_URL if it is set."
+            return NO_ANSWER
         case 401:
             return "Polar refuses the access token: it is wrong, expired, or of another server than POLAR_SERVER says."
         case 403:
