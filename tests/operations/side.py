@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import termios
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -109,6 +111,7 @@ class Side:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C reaches it
         ) as process:
             os.close(theirs)
             printed = b""
@@ -125,7 +128,6 @@ class Side:
     def interrupted(self, ready: threading.Event, *command: str, stored: bool = True, presses: int = 1) -> Ran:
         """Call a command, and press Ctrl-C when it is so far: as on a terminal, for the command and all it started."""
         started, environment = self._called(command, stored)
-        ready.clear()
         with subprocess.Popen(
             started,
             cwd=self.project,

@@ -124,10 +124,20 @@ export async function confirm(question: string, { yes }: { yes?: boolean }): Pro
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     throw new Refused(`${question} There is no terminal to ask on; --yes says yes.`);
   }
+  if (!/^y(es)?$/i.test(await answerTo(question))) throw new Refused("Nothing was changed.");
+}
+
+/** What is typed; nothing where Ctrl-C or Ctrl-D is the answer. */
+async function answerTo(question: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question(`${question} [y/N]: `);
-  terminal.close();
-  if (!/^y(es)?$/i.test(answer.trim())) throw new Refused("Nothing was changed.");
+  try {
+    return (await terminal.question(`${question} [y/N]: `)).trim();
+  } catch {
+    console.error();
+    return "";
+  } finally {
+    terminal.close();
+  }
 }
 
 /** Goes through the items and shows on stderr how far it is: in place on a terminal, a line now and then elsewhere. */

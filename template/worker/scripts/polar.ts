@@ -29,6 +29,14 @@ export interface Request {
   readonly body?: object;
 }
 
+/** What Polar answered. */
+interface Said {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: Headers;
+  readonly content: string;
+}
+
 /** Polar allows 100 and 500 calls a minute, and the running app makes some of them. */
 const CALLS_A_MINUTE = { sandbox: 80, production: 400 };
 const MAX_WAITS = 5;
@@ -91,21 +99,21 @@ export class OperatorPolar extends PolarApi {
 
   /** Sends one request and returns the object in a good answer; empty where there is no body. */
   async send(method: string, path: string, request: Request = {}): Promise<PolarObject> {
-    const response = await this.exchange(method, path, request);
-    const content = await response.text().catch((error: unknown) => {
-      throw asPolarApiError(error);
-    });
-    const answer = parsed(content);
-    if (!response.ok) throw refusal(response, isObject(answer) ? answer : {});
-    if (content === "") return {};
-    if (!isObject(answer)) throw new PolarApiError(response.status, "UnreadableAnswer");
+    const said = await this.exchange(method, path, request);
+    const answer = parsed(said.content);
+    if (!said.ok) throw refusal(said, isObject(answer) ? answer : {});
+    if (said.content === "") return {};
+    if (!isObject(answer)) throw new PolarApiError(said.status, "UnreadableAnswer");
     return answer;
   }
 
   /** Sends one request and returns the answer, good or not. */
-  async exchange(method: string, path: string, { ids, query, body }: Request = {}): Promise<Response> {
+  async exchange(method: string, path: string, { ids, query, body }: Request = {}): Promise<Said> {
     try {
-      return await this.#core.sendRequest(this.#core.buildRequest(method, path, { ...ids }, { ...query }, body));
+      const request = this.#core.buildRequest(method, path, { ...ids }, { ...query }, body);
+      const response = await this.#core.sendRequest(request);
+      const { ok, status, headers } = response;
+      return { ok, status, headers, content: await response.text() };
     } catch (error) {
       throw asPolarApiError(error);
     }
@@ -122,7 +130,7 @@ export function parsed(content: string): unknown {
 }
 
 /** The error that an answer which is no good tells of. */
-function refusal({ status, headers }: Response, answer: PolarObject): PolarApiError {
+function refusal({ status, headers }: Said, answer: PolarObject): PolarApiError {
   return new PolarApiError(status, text(answer, "error") ?? "", answer.detail ?? null, waitAsked(headers));
 }
 

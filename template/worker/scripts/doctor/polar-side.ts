@@ -68,8 +68,8 @@ export class PolarSide {
   /** Sends one request. */
   async ask(method: string, path: string, request: Request = {}): Promise<Answer> {
     const answer = await this.#told(async () => {
-      const response = await this.#api.exchange(method, path, request);
-      return new Answer(response.status, response.headers, parsed(await response.text()));
+      const { status, headers, content } = await this.#api.exchange(method, path, request);
+      return new Answer(status, headers, parsed(content));
     });
     if (answer.status === 429) this.#silent = answer.refusal;
     return answer;

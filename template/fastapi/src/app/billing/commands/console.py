@@ -116,8 +116,17 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused(f"{question} There is no terminal to ask on; --yes says yes.")
-    if not typer.confirm(question, err=True):
+    if not _agrees(question):
         raise Refused("Nothing was changed.")
+
+
+def _agrees(question: str) -> bool:
+    """Ask; Ctrl-C and Ctrl-D are a no."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        print(file=sys.stderr)
+        return False
 
 
 def progress(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:

@@ -58,7 +58,7 @@ def reconcile(
     verb = "Compared" if dry_run else "Reconciled"
     lines.append(f"{verb}: {compared} customer(s), {len(results) - failed} differed, {failed} failed.")
     is_stopped = compared < len(ids)
-    following = _following(ids, compared, results) or after or None if is_stopped else None
+    following = _following(ids, compared, results, after) if is_stopped else None
     show({"compared": compared, "customers": results, "next": following}, lines, as_json=as_json)
     advice = f"Go on with --after {following}" if following else "Run it again."
     if is_stopped and interrupted():
@@ -69,12 +69,12 @@ def reconcile(
         raise typer.Exit(1)
 
 
-def _following(ids: Sequence[str], compared: int, results: Sequence[dict[str, Any]]) -> str | None:
+def _following(ids: Sequence[str], compared: int, results: Sequence[dict[str, Any]], after: str) -> str | None:
     """Return the last customer before those that are to be compared, which are the last that failed too."""
     failed = {result["customer"] for result in results if result["outcome"] == "failed"}
     while compared and ids[compared - 1] in failed:
         compared -= 1
-    return ids[compared - 1] if compared else None
+    return ids[compared - 1] if compared else after or None
 
 
 def _customers(billing: Billing, user: str | None, after: str) -> list[str]:
