@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import shutil
+import signal
 import sqlite3
 import subprocess
+import termios
+import threading
 import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +96,57 @@ class Side:
             check=False,
         )
         return Ran(done.returncode, self.plain(done.stdout), self.plain(done.stderr))
+
+    def on_terminal(self, *command: str, stored: bool = True, typed: str = "") -> Ran:
+        """Call a command on a terminal of its own, and type a line when it asks; all that it printed is in `out`."""
+        started, environment = self._called(command, stored)
+        environment |= {"TERM": "xterm-256color", "COLUMNS": "200"}
+        plain = {name: value for name, value in environment.items() if name not in ("NO_COLOR", "FORCE_COLOR", "CI")}
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            started,
+            cwd=self.project,
+            env={**plain, **self.settings},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C reaches it
+        ) as process:
+            os.close(theirs)
+            printed = b""
+            # The end of a terminal is an error on Linux.
+            with suppress(OSError), os.fdopen(ours, "r+b", buffering=0) as screen:
+                while piece := screen.read(4096):
+                    printed += piece
+                    if typed and b"[y/N]: " in printed:
+                        screen.write(f"{typed}\n".encode())
+                        typed = ""
+            process.wait(TIMEOUT)
+        return Ran(process.returncode, self.plain(printed.decode(errors="replace")), "")
+
+    def interrupted(self, ready: threading.Event, *command: str, stored: bool = True, presses: int = 1) -> Ran:
+        """Call a command, and press Ctrl-C when it is so far: as on a terminal, for the command and all it started."""
+        started, environment = self._called(command, stored)
+        with subprocess.Popen(
+            started,
+            cwd=self.project,
+            env={**environment, **self.settings, "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                assert ready.wait(TIMEOUT), f"{command} did not come that far"
+                for _ in range(presses):
+                    os.killpg(process.pid, signal.SIGINT)
+                    time.sleep(0.2)
+                out, err = process.communicate(timeout=TIMEOUT)
+            finally:
+                process.kill()
+        return Ran(process.returncode, self.plain(out), self.plain(err))
 
     def sql(self, statement: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run SQL on the store, which has the same tables in both runtimes."""

@@ -12,7 +12,7 @@ from tests.catalogues import CATALOGUES, benefit, fixed, metered, product
 from tests.operations.conftest import RUNTIMES
 from tests.operations.polar_operations import PolarOperations
 from tests.operations.side import Pair, Side
-from tests.polar_server import Answer
+from tests.polar_server import Answer, rate_limited
 from tests.support import apps
 
 DIFF = ("catalog", "diff")
@@ -145,6 +145,18 @@ def test_products_with_fields_of_another_kind_are_read_tolerantly(pair: Pair) ->
         _find(side, "Pro Monthly")["name"] = 7
     found = pair.both(*DIFF, "--json", code=1, stored=False).json["differences"]
     assert [(one["kind"], one["product"]) for one in found[:2]] == [("price", "pro_yearly"), ("benefits", "lifetime")]
+
+
+def test_where_polar_has_it_wait_it_asks_again_and_says_so(pair: Pair) -> None:
+    for side in pair.sides:
+        del side.polar.products[_find(side, "Team")["id"]]
+        side.polar.next_answers = [rate_limited(1), rate_limited(0)]
+    ran = pair.both(*DIFF, stored=False)
+    assert ran.out == "The catalogue of the code is Polar's.\n"
+    assert ran.err.splitlines()[1:] == ["Polar asks to wait for 1 s.", "Polar asks to wait for 0 s."]
+    for side in pair.sides:
+        side.polar.always = lambda _: rate_limited(9999)
+    assert "try again in 9999 seconds." in pair.both(*DIFF, code=1, stored=False).err
 
 
 def test_half_a_list_is_no_list(pair: Pair) -> None:

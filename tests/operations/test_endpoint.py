@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.operations.cloudflare import Cloudflare
-from tests.operations.side import WEBHOOK_SECRET, Pair, Ran
+from tests.operations.side import WEBHOOK_SECRET, Pair, Ran, Side, now_us
 from tests.polar_server import Answer, rate_limited
 from tests.support.api_version import API_VERSION
-from tests.support.polar_runtime import refused
+from tests.support.polar_runtime import Call, refused
 from tests.support.render import TOKEN
 
 APP = "https://app.example.com"
@@ -99,7 +100,7 @@ def test_of_several_the_one_whose_secret_the_app_has_is_kept_and_deleting_is_ask
     for side in pair.sides:
         side.polar.add_endpoint(ADDRESS, EVENTS)
         side.polar.add_endpoint(f"{ADDRESS}/", EVENTS, enabled=False, secret=WEBHOOK_SECRET)
-    for ran in (side.run(*SYNC, stored=False, APP_URL=APP) for side in pair.sides):
+    for ran in (side.run(*SYNC, APP_URL=APP) for side in pair.sides):
         assert (ran.code, ran.out) == (1, "")
         assert "Delete 1 more of the same address" in ran.err
         assert ran.err.splitlines()[-1].endswith("There is no terminal to ask on; --yes says yes.")
@@ -133,7 +134,7 @@ def test_the_secret_goes_into_the_file_beside_older_ones_and_is_seen_by_nobody(
         side.polar.endpoints.clear()
         path = files[side.variant.runtime]
         side.polar.add_endpoint(ADDRESS, EVENTS, secret=f"whsec_new_new_new_new_{number}")
-        assert side.run(*SYNC, "--secret", "file", stored=False, APP_URL=APP).code == 0
+        assert side.run(*SYNC, "--secret", "file", APP_URL=APP).code == 0
         changed = f"POLAR_WEBHOOK_SECRET=whsec_new_new_new_new_{number},{secrets[side.variant.runtime]},{expected[0]}"
         assert path.read_text(encoding="utf-8").splitlines()[2] == changed
 
@@ -218,7 +219,8 @@ LINES = {
     "404": (Answer(404, {"detail": "Not Found"}), f"Polar does not know API version {API_VERSION}"),
     "422": (refused(["url"], "URL is not allowed.", ADDRESS), "Polar refuses the request: url: URL is not allowed."),
     "422 of nothing": (Answer(422, {"detail": [3]}), "Polar's answer (422) cannot be read"),
-    "429": (rate_limited(60), "Polar limits how often it is asked: try again in 60 seconds."),
+    "429": (rate_limited(0), "Polar limits how often it is asked: try again in 0 seconds."),
+    "429 for long": (rate_limited(3600), "Polar limits how often it is asked: try again in 3600 seconds."),
     "503": (Answer(503, "<html>"), "Polar has a fault of its own (503)"),
     "page": (Answer(200, "<html>"), "Polar's answer (200) cannot be read"),
     "list": (Answer(200, [1]), "Polar's answer (200) cannot be read"),
@@ -232,9 +234,65 @@ def test_what_polar_refuses_is_one_clear_line(pair: Pair, answer: str, method: s
     told, line = LINES[answer]
     for side in pair.sides:
         side.polar.always = _told(method, told)
-    target, error = _sync(pair, "--json", code=1).err.splitlines()
+    said = [line for line in _sync(pair, "--json", code=1).err.splitlines() if "Created .dev.vars" not in line]
+    target, *waits, error = said
     assert target == "Target: Polar's sandbox"
+    assert waits == (["Polar asks to wait for 0 s."] * 5 if answer == "429" else [])
     assert error.startswith(f"Error: {line}")
+
+
+def test_where_polar_has_it_wait_it_asks_again_also_for_what_changes_something(pair: Pair) -> None:
+    for side in pair.sides:
+        side.polar.add_endpoint(ADDRESS, EVENTS, **WRONG)
+        side.polar.add_endpoint(f"{ADDRESS}/", EVENTS)
+        _refuse_once(side, "GET", "PATCH", "DELETE")
+    started = time.monotonic()
+    ran = _sync(pair, "--yes", "--json")
+    assert (ran.json["action"], len(ran.json["deleted"])) == ("repaired", 1)
+    assert time.monotonic() - started > 3
+    assert ran.err.count("Polar asks to wait for 1 s.") == 3
+    for side in pair.sides:
+        assert [call.method for call in side.polar.calls] == ["GET", "GET", "PATCH", "PATCH", "DELETE", "DELETE"]
+
+
+def test_who_changed_what_stands_in_the_database(pair: Pair, files: dict[str, Path]) -> None:
+    for path in files.values():
+        path.write_text("POLAR_SERVER=sandbox\n", encoding="utf-8")
+    kept, other = _two_endpoints(pair)
+    _sync(pair, "--dry-run", "--secret", "file")
+    assert pair.sql("SELECT * FROM billing_audit") == []
+    ran = _sync(pair, "--yes", "--secret", "file")
+    rows = pair.sql("SELECT command, subject, actor FROM billing_audit ORDER BY id")
+    assert [(row["command"], row["subject"]) for row in rows] == [
+        ("endpoint sync", kept),
+        ("endpoint sync delete", other),
+        ("endpoint sync secret", kept),
+    ]
+    assert [json.loads(line) for line in ran.err.splitlines() if line.startswith("{")] == [
+        {"event": "audit", **row} for row in rows
+    ]
+    times = [row["at_us"] for side in pair.sides for row in side.sql("SELECT at_us FROM billing_audit")]
+    assert all(0 <= now_us() - at < 10**8 for at in times)
+    _sync(pair)
+    assert len(pair.sql("SELECT command FROM billing_audit")) == 3, "nothing was changed"
+
+
+def test_what_was_changed_before_polar_refused_stands_there_too(pair: Pair) -> None:
+    kept, _ = _two_endpoints(pair)
+    for side in pair.sides:
+        side.polar.always = _told("DELETE", Answer(503, ""))
+    _sync(pair, "--yes", code=1)
+    assert pair.sql("SELECT command, subject FROM billing_audit") == [{"command": "endpoint sync", "subject": kept}]
+
+
+def test_a_database_that_is_not_there_is_said_and_stops_nothing(pair: Pair) -> None:
+    for side in pair.sides:
+        side.sql("DROP TABLE billing_audit")
+    ran = _sync(pair, "--json")
+    assert ran.json["action"] == "created"
+    assert ran.err.splitlines()[-1] == (
+        "No row of this is in billing_audit: the database does not answer or is not up to date."
+    )
 
 
 def test_a_polar_that_does_not_answer_is_one_clear_line(pair: Pair) -> None:
@@ -246,12 +304,35 @@ def test_a_polar_that_does_not_answer_is_one_clear_line(pair: Pair) -> None:
         )
 
 
+def _two_endpoints(pair: Pair) -> list[str]:
+    """Register the address twice at both; the ids, which are the same, the one to keep first."""
+    for side in pair.sides:
+        side.polar.add_endpoint(ADDRESS, EVENTS, created_at="2026-01-01T00:00:00Z")
+        side.polar.add_endpoint(f"{ADDRESS}/", EVENTS, created_at="2026-01-02T00:00:00Z")
+    worker, fastapi = (list(side.polar.endpoints) for side in pair.sides)
+    assert worker == fastapi
+    return worker
+
+
+def _refuse_once(side: Side, *methods: str) -> None:
+    """Have Polar answer the first call of each method with 429."""
+    left = list(methods)
+
+    def refuse(call: Call) -> Answer | None:
+        if call.method not in left:
+            return None
+        left.remove(call.method)
+        return rate_limited(1)
+
+    side.polar.always = refuse
+
+
 def _told(method: str, answer: Answer) -> Any:
     return lambda call: answer if call.method == method else None
 
 
 def _sync(pair: Pair, *options: str, code: int = 0, **settings: str) -> Ran:
-    ran = pair.both(*SYNC, *options, code=code, stored=False, **{"APP_URL": APP, **settings})
+    ran = pair.both(*SYNC, *options, code=code, **{"APP_URL": APP, **settings})
     secrets = [str(one["secret"]) for side in pair.sides for one in side.polar.endpoints.values() if one["secret"]]
     assert not [secret for secret in (*secrets, TOKEN, WEBHOOK_SECRET) if secret in ran.out + ran.err]
     return ran

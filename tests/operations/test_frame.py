@@ -54,6 +54,8 @@ def test_a_token_is_for_that_user_and_signed_with_the_projects_secret(pair: Pair
     for side in pair.sides:
         ran = side.run("token", "--user", "user_1", "--email", "ada@example.com", "--json", stored=False)
         assert (ran.code, ran.json["expires_in"]) == (0, 3600), ran.err
+        audited = json.loads(ran.err.splitlines()[-1])
+        assert (audited["event"], audited["command"], audited["subject"]) == ("audit", "token", "user_1")
         signed, _, signature = ran.json["token"].rpartition(".")
         assert _decoded(signature) == hmac.digest(JWT_SECRET.encode(), signed.encode(), "sha256")
         claims = json.loads(_decoded(signed.partition(".")[2]))

@@ -184,3 +184,6 @@ def test_where_polar_cannot_be_asked_it_is_one_line(pair: Pair) -> None:
         side.polar.scopes.discard("webhooks:write")
     assert "Error: Polar answered 403 insufficient_scope." in pair.both("replay", "--from-polar", code=1).err
     pair.both("replay", "--from-polar", code=1, POLAR_SERVER="demo")
+    for side in pair.sides:
+        err = side.run("replay", "--from-polar", "wh_1", POLAR_BASE_URL="http://127.0.0.1:9").err
+        assert err.splitlines()[-1].startswith("Error: Polar does not answer: look at the network")

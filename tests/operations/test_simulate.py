@@ -56,7 +56,10 @@ def test_shuffled_with_duplicates_and_single_events(pair: Pair) -> None:
     with serving(pair):
         lives = same(pair, "buy", "dunning_ends", "refund_reversed", "--duplicates", "--shuffle", "--seed", "7")
         again = same(pair, "buy", "--duplicates", "--shuffle", "--seed", "8")
-        for kind in ("subscription.past_due", "subscription.migrated", "product.updated", "discount.deleted"):
+        for kind in (
+            *("subscription.past_due", "subscription.migrated", "refund.updated", "benefit_grant.updated"),
+            *("product.updated", "discount.deleted"),
+        ):
             (told,) = same(pair, "--event", kind, "--user", "user_1")
             assert (told["user"], told["name"]) == ("user_1", kind)
             assert [[event["type"] for event in step["events"]] for step in told["steps"]] == [[kind]]

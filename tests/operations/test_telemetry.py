@@ -1,8 +1,9 @@
-"""OpenTelemetry in FastAPI: what is sent, where it is asked for, and that nothing personal is among it."""
+"""Telemetry: what FastAPI sends over OpenTelemetry, where it is asked for, and that nothing personal is among it."""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import time
 from http.server import BaseHTTPRequestHandler
@@ -43,6 +44,12 @@ def test_requests_are_traced_where_it_is_asked_for_and_nobody_is_named(traced: S
     everything = b"".join(body for bodies in collector.taken.values() for body in bodies)
     secrets = (TOKEN, WEBHOOK_SECRET, JWT_SECRET, EMAIL, NAME, "Bearer", "polar_c_")
     assert not [secret for secret in secrets if secret.encode() in everything]
+
+
+def test_the_observability_of_a_worker_is_on(pair: Pair) -> None:
+    lines = (pair.worker.project / "wrangler.jsonc").read_text().splitlines()
+    configuration = json.loads("".join(line for line in lines if not line.lstrip().startswith("//")))
+    assert configuration["observability"] == {"enabled": True}
 
 
 def _ask(side: Side) -> None:

@@ -95,7 +95,10 @@ def test_the_unlinked_are_listed_page_by_page_and_without_personal_data(pair: Pa
     assert table.splitlines()[0].split() == ["customer", "created_at", "subscriptions", "orders"]
     assert "More: --after" in table
     assert EMAIL not in table
-    assert pair.both("unlinked", "--personal", "--json").json["customers"][0]["email"] == EMAIL
+    personal = pair.both("unlinked", "--personal", "--json")
+    assert personal.json["customers"][0]["email"] == EMAIL
+    audited = json.loads(personal.err.splitlines()[-1])
+    assert (audited["command"], audited["subject"]) == ("unlinked", "personal data")
     pair.both("unlinked", "--limit", "0", code=2)
 
 

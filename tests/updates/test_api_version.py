@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from copier.errors import UserMessageError
 
+from hooks.api_version import earliest_removal
 from tests.conftest import commit
 from tests.support import node
-from tests.support.api_version import API_VERSION, API_VERSIONS, disappears, module_name
+from tests.support.api_version import API_VERSION, API_VERSIONS, module_name
 from tests.support.render import ROOT
 from tests.updates import history
 from tests.updates.conftest import Made
@@ -94,8 +95,8 @@ def _spelled(version: str) -> re.Pattern[str]:
     ("version", "day"),
     [("2030-01", (2030, 7, 1)), ("2030-04", (2030, 10, 1)), ("2030-07", (2031, 1, 1)), ("2030-10", (2031, 4, 1))],
 )
-def test_a_version_disappears_with_the_second_release_after_it(version: str, day: tuple[int, int, int]) -> None:
-    assert disappears(version) == dt.date(*day)
+def test_a_version_earliest_removal_with_the_second_release_after_it(version: str, day: tuple[int, int, int]) -> None:
+    assert earliest_removal(version) == dt.date(*day)
 
 
 @pytest.mark.parametrize(("days", "warned"), [(61, False), (60, True), (1, True), (0, True)])
@@ -110,15 +111,15 @@ def test_the_pinned_version_is_not_about_to_disappear() -> None:
     """Warns 60 days before; fails once it may be gone, when each request may be answered with 404."""
     today = dt.datetime.now(dt.UTC).date()
     warn_of_the_end(API_VERSION, today)
-    assert today < disappears(API_VERSION), f"Polar's API {API_VERSION} may be gone: see CONTRIBUTING.md"
+    assert today < earliest_removal(API_VERSION), f"Polar's API {API_VERSION} may be gone: see CONTRIBUTING.md"
 
 
 def warn_of_the_end(version: str, today: dt.date) -> None:
     """Issue a warning where the version is due to disappear within the notice."""
-    left = disappears(version) - today
+    left = earliest_removal(version) - today
     if left <= NOTICE:
         warnings.warn(
-            f"Polar's API {version} is due to disappear in {left.days} days ({disappears(version)}): "
+            f"Polar's API {version} is due to disappear in {left.days} days ({earliest_removal(version)}): "
             "make the next one the default of polar_api_version, as CONTRIBUTING.md says.",
             stacklevel=2,
         )

@@ -2,7 +2,7 @@
  * What the commands share: options, output, questions, progress, and how they end.
  *
  * A result goes to stdout, as text or with `--json` as one JSON document; all else goes to stderr. A command ends with
- * 0, with 1 when it found a problem or refused, with 2 when it was called wrongly.
+ * 0, with 1 when it found a problem or refused, with 2 when it was called wrongly, with 130 when Ctrl-C stopped it.
  */
 import { createInterface } from "node:readline/promises";
 import { styleText } from "node:util";
@@ -27,8 +27,11 @@ export interface StoreOptions extends Options {
   readonly persistTo?: string;
 }
 
+export const NO_ANSWER = "Polar does not answer: look at the network, and at POLAR_BASE_URL if it is set.";
+
 const FOUND_A_PROBLEM = 1;
 const CALLED_WRONGLY = 2;
+const INTERRUPTED = 130;
 const MS_BETWEEN_LINES = 10_000;
 const CONTROL = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu;
 
@@ -121,10 +124,20 @@ export async function confirm(question: string, { yes }: { yes?: boolean }): Pro
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     throw new Refused(`${question} There is no terminal to ask on; --yes says yes.`);
   }
+  if (!/^y(es)?$/i.test(await answerTo(question))) throw new Refused("Nothing was changed.");
+}
+
+/** What is typed; nothing where Ctrl-C or Ctrl-D is the answer. */
+async function answerTo(question: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question(`${question} [y/N]: `);
-  terminal.close();
-  if (!/^y(es)?$/i.test(answer.trim())) throw new Refused("Nothing was changed.");
+  try {
+    return (await terminal.question(`${question} [y/N]: `)).trim();
+  } catch {
+    console.error();
+    return "";
+  } finally {
+    terminal.close();
+  }
 }
 
 /** Goes through the items and shows on stderr how far it is: in place on a terminal, a line now and then elsewhere. */
@@ -132,17 +145,49 @@ export function* progress<Item>(items: Iterable<Item>, label: string, total: num
   const { stderr } = process;
   let told = Date.now();
   let done = 0;
-  for (const item of items) {
-    if (stderr.isTTY) {
-      stderr.write(`\r${label} ${done}/${total}`);
-    } else if (Date.now() - told >= MS_BETWEEN_LINES) {
-      note(`${label} ${done}/${total}`);
-      told = Date.now();
+  try {
+    for (const item of items) {
+      if (stderr.isTTY) {
+        stderr.write(`\r${label} ${done}/${total}`);
+      } else if (Date.now() - told >= MS_BETWEEN_LINES) {
+        note(`${label} ${done}/${total}`);
+        told = Date.now();
+      }
+      yield item;
+      done += 1;
     }
-    yield item;
-    done += 1;
+  } finally {
+    if (stderr.isTTY) stderr.write("\r\x1b[K");
   }
-  if (stderr.isTTY) stderr.write("\r\x1b[K");
+}
+
+/** Lets Ctrl-C wait for what is in hand: the function that work is given says whether it came. A second one ends all. */
+export async function interruptible<Result>(work: (interrupted: () => boolean) => Promise<Result>): Promise<Result> {
+  let came = false;
+  // Those of the local store end the process at once.
+  const others = process.listeners("SIGINT");
+  const restore = () => {
+    process.off("SIGINT", stop);
+    for (const other of others) process.on("SIGINT", other);
+  };
+  const stop = () => {
+    came = true;
+    restore();
+    note("Stopping after what is in hand; Ctrl-C once more ends it now.");
+  };
+  for (const other of others) process.off("SIGINT", other);
+  process.on("SIGINT", stop);
+  try {
+    return await work(() => came);
+  } finally {
+    if (!came) restore();
+  }
+}
+
+/** Ends a command that Ctrl-C stopped: says how far it came, and how it goes on. */
+export function endInterrupted(done: number, total: number, advice: string): void {
+  note(`Stopped after ${done} of ${total}. ${advice}`);
+  process.exitCode = INTERRUPTED;
 }
 
 function plain(name: string, about: string): Command {
@@ -165,7 +210,7 @@ function exitCode(error: unknown): number {
 function describe(error: unknown): string {
   if (error instanceof Refused || error instanceof Misused) return error.message;
   if (error instanceof SettingsError) return `Settings: ${error.message}`;
-  if (error instanceof PolarApiError) return `${error.message}.`;
+  if (error instanceof PolarApiError) return error.status === 0 ? NO_ANSWER : `${error.message}.`;
   if (error instanceof Error && error.message.includes("D1_")) return "The database refused.";
   throw error;
 }

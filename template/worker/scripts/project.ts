@@ -10,6 +10,7 @@ import type { Bindings } from "../src/settings.ts";
 import { env as workersEnv } from "./cloudflare-workers.ts";
 import { note, Refused, type StoreOptions } from "./console.ts";
 import { developmentSettings, environmentSettings, PROJECT } from "./environment.ts";
+import { outOfReach } from "./out-of-reach.ts";
 import { OperatorPolar } from "./polar.ts";
 
 /** The project as its Worker has it. */
@@ -48,17 +49,36 @@ export async function withProject<Result>(
   work: (project: Project) => Promise<Result>,
   { whateverState = false } = {},
 ): Promise<Result> {
-  const { proxy, variables } = await openStore(options);
+  note(`Target: ${options.remote ? "the deployed database" : `the local database in ${storeFolder(options)}`}`);
+  const { env, dispose } = await openStore(options);
   try {
-    const env = Object.assign(workersEnv, proxy.env, variables) as unknown as Bindings;
     const services = () => servicesOf(env);
     const project = { env, db: env.DB, app: createApp(), services, polar: () => connect(services()) };
     if (!options.remote) project.services();
     if (!whateverState) await check(env.DB);
     return await work(project);
   } finally {
-    await proxy.dispose();
+    await dispose();
   }
+}
+
+/** Opens the store alone. Throws Refused when it cannot be reached. */
+export async function openStore(options: StoreOptions): Promise<{ env: Bindings; dispose: () => Promise<void> }> {
+  const { remote = false } = options;
+  const variables = remote ? environmentSettings() : developmentSettings();
+  process.env.WRANGLER_LOG ??= "error";
+  const { getPlatformProxy, unstable_readConfig } = await import("wrangler");
+  const start = () =>
+    getPlatformProxy({
+      configPath: remote ? withRemoteStore(unstable_readConfig({ config: CONFIG })) : CONFIG,
+      envFiles: [],
+      persist: { path: join(storeFolder(options), "v3") },
+      remoteBindings: remote,
+    });
+  const proxy = await outOfReach(start).catch((error: Error) => {
+    throw new Refused(`The database cannot be reached. ${error.message}`);
+  });
+  return { env: Object.assign(workersEnv, proxy.env, variables) as unknown as Bindings, dispose: proxy.dispose };
 }
 
 /** The settings for development, checked as the Worker does. Throws SettingsError when they are unfit. */
@@ -83,21 +103,8 @@ function connect({ settings }: Services): OperatorPolar {
   return new OperatorPolar(settings.polar);
 }
 
-async function openStore({ remote = false, persistTo }: StoreOptions) {
-  const folder = persistTo === undefined ? join(STATE, "state") : resolve(persistTo);
-  const variables = remote ? environmentSettings() : developmentSettings();
-  note(`Target: ${remote ? "the deployed database" : `the local database in ${folder}`}`);
-  process.env.WRANGLER_LOG ??= "error";
-  const { getPlatformProxy, unstable_readConfig } = await import("wrangler");
-  const proxy = await getPlatformProxy({
-    configPath: remote ? withRemoteStore(unstable_readConfig({ config: CONFIG })) : CONFIG,
-    envFiles: [],
-    persist: { path: join(folder, "v3") },
-    remoteBindings: remote,
-  }).catch((error: Error) => {
-    throw new Refused(`The database cannot be reached. ${error.message}`);
-  });
-  return { proxy, variables };
+function storeFolder({ persistTo }: StoreOptions): string {
+  return persistTo === undefined ? join(STATE, "state") : resolve(persistTo);
 }
 
 /** Writes the configuration once more, with the deployed database in place of the local one; returns the file. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hooks.api_version import earliest_removal
 from tests.catalogues import CATALOGUES, ORGANIZATION_ID
 from tests.operations.conftest import CATALOGUE
 from tests.operations.doctor.projects import Edit, Mutation
@@ -31,6 +32,7 @@ _WITHOUT_CLOCK_PY = """
         return _Signed(None) if right else None
 """
 _PRO_MONTHLY = next(product["id"] for product in CATALOGUES[CATALOGUE]() if product["name"] == "Pro Monthly")
+_ENDS, _OLD_ENDS = earliest_removal(API_VERSION), earliest_removal("2026-04")
 _WRONG_ID = "12345678-1234-4234-8234-123456789012"
 
 UNVERIFIED = Mutation(
@@ -174,10 +176,12 @@ OTHER_ORGANIZATION = Mutation(
 )
 OLD_VERSION = Mutation(
     "the code speaks an older version",
-    (Edit("src/billing/polar-sdk.ts", 'API_VERSION = "2026-04"', f'API_VERSION = "{API_VERSION}"'),),
-    (Edit("src/app/billing/polar_sdk.py", 'API_VERSION = "2026-04"', f'API_VERSION = "{API_VERSION}"'),),
+    (Edit("src/billing/polar-sdk.ts", 'API_VERSION = "2026-04"', f'API_VERSION = "{API_VERSION}"'),
+     Edit("src/billing/polar-sdk.ts", f'_REMOVAL = "{_OLD_ENDS}"', f'_REMOVAL = "{_ENDS}"')),
+    (Edit("src/app/billing/polar_sdk.py", 'API_VERSION = "2026-04"', f'API_VERSION = "{API_VERSION}"'),
+     Edit("src/app/billing/polar_sdk.py", f'_REMOVAL = "{_OLD_ENDS}"', f'_REMOVAL = "{_ENDS}"')),
     {"api_version_ending": ("API version 2026-04",), "endpoint_version": ("endpoint endpoint-1",)},
-)
+)  # fmt: skip
 NOT_MIGRATED = Mutation(
     "a migration was not applied",
     (Edit("migrations/5001_mine.sql", "CREATE TABLE mine (id TEXT PRIMARY KEY);\n"),),

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from tests.operations.doctor.conftest import EVENT_TYPES, WEBHOOK_URL, Patient
-from tests.polar_server import NOT_FOUND
+from tests.polar_server import NOT_FOUND, Answer, rate_limited
 from tests.support.api_version import API_VERSION
 from tests.support.loopback import LoopbackServer
 
@@ -41,6 +41,29 @@ def test_a_version_that_polar_has_no_more(patient: Patient) -> None:
     report = patient.examined(code=1)
     assert report.found == {"api_version_removed": [(f"API version {API_VERSION}", "Polar answers 404 to everything")]}
     assert report.skipped["product_missing"] == "Polar answered 404."
+
+
+def test_where_polar_has_it_wait_it_asks_again_and_not_for_ever(patient: Patient) -> None:
+    for polar in patient.polars:
+        polar.next_answers = [rate_limited(0)] * 3
+    assert patient.examined().found == {}
+    for polar in patient.polars:
+        polar.calls.clear()
+        polar.always = lambda call: rate_limited(9999)
+    report = patient.examined()
+    assert report.found == {}
+    for check in ("token_scope_missing", "product_missing", "endpoint_missing"):
+        assert report.skipped[check] == "Polar limits how often it is asked; try later."
+    assert [len(polar.calls) for polar in patient.polars] == [1, 1]
+
+
+def test_customers_that_cannot_be_read_are_skipped(patient: Patient) -> None:
+    patient.sql("INSERT INTO billing_customers (id, external_id) VALUES ('c/1', 'user_1')")
+    for polar in patient.polars:
+        polar.always = lambda call: Answer(200, {"id": "c/1"}) if call.path.endswith("/state") else None
+    assert patient.examined().skipped["projection_drift"] == "Polar's answer cannot be read."
+    for polar in patient.polars:
+        assert [call.path for call in polar.calls if call.path.endswith("/state")] == ["/v1/customers/c%2F1/state"]
 
 
 def test_a_catalogue_that_is_not_polars(patient: Patient) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from tests.operations.doctor.conftest import Patient
 from tests.operations.doctor.mutations import BEFORE_THE_GUARD, EVENT_REMOVED, UNVERIFIED
 from tests.support.render import ROOT
 
+# Where what was found is held against what was broken.
+FIRING = ("mutations.py", "test_polar.py", "test_settings.py", "test_store.py", "test_report.py")
 ALONE = "http://localhost:9"  # nothing listens there
 
 
@@ -46,6 +49,16 @@ def test_a_broken_demo_is_told_as_the_readme_shows_it(demo: Patient) -> None:
     text = demo.text(code=1)
     for excerpt in _excerpts()[1:]:
         assert excerpt in text, text
+
+
+def test_every_check_has_a_project_in_which_it_fires() -> None:
+    """And one in which it does not: the healthy one above."""
+    registry = (ROOT / "template/common/doctor_checks.jinja").read_text()
+    checks = re.findall(r'^  "([a-z_]+)": \["P[123]"', registry, re.M)
+    assert len(checks) >= 50
+    folder = Path(__file__).parent
+    told = "".join((folder / name).read_text() for name in FIRING)
+    assert [check for check in checks if f'"{check}"' not in told] == []
 
 
 def _excerpts() -> list[str]:

@@ -5,8 +5,8 @@ import { EVENTS } from "../../src/billing/events.ts";
 import { API_VERSION } from "../../src/billing/polar-sdk.ts";
 import { type PolarObject, text } from "../../src/billing/read.ts";
 import { readSettings, type Settings } from "../../src/settings.ts";
-import { announce } from "../audit.ts";
-import { asking, command, confirm, good, group, note, type Options, Refused, show, warn } from "../console.ts";
+import { type Recorder, withTrail } from "../audit.ts";
+import { asking, command, confirm, good, group, note, Refused, type StoreOptions, show, warn } from "../console.ts";
 import { developmentSettings } from "../environment.ts";
 import { type Item, isItem, PolarAdmin, unreadable } from "../polar-admin.ts";
 import { deployedSettings } from "../project.ts";
@@ -15,12 +15,11 @@ import { NAME, saveToFile, saveToWorker, split } from "../webhook-secret.ts";
 type Place = "file" | "wrangler";
 type SecretState = "known" | "missing" | "saved" | null;
 
-interface SyncOptions extends Options {
+interface SyncOptions extends StoreOptions {
   readonly url?: string;
   readonly secret?: Place;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
-  readonly remote?: boolean;
 }
 
 interface Synced {
@@ -31,6 +30,12 @@ interface Synced {
   readonly deleted: readonly string[];
   readonly secret: SecretState;
   readonly dry_run: boolean;
+}
+
+interface Plan {
+  readonly kept: Item | null;
+  readonly others: readonly Item[];
+  readonly changes: PolarObject;
 }
 
 const COMMAND = "endpoint sync";
@@ -72,7 +77,13 @@ It is found by its address, which is APP_URL with /webhooks/polar if none is giv
     ).choices(["file", "wrangler"]),
   )
   .option("--dry-run", "Say what would be done, and do nothing.")
-  .option("--remote", "With the variables of wrangler.jsonc; the access token comes from the environment.")
+  .addOption(
+    new Option(
+      "--remote",
+      "With the variables of wrangler.jsonc; the access token comes from the environment. The audit row goes to the deployed database.",
+    ).conflicts("persistTo"),
+  )
+  .option("--persist-to <folder>", "The audit row goes to the local database in this folder.")
   .action(async (options: SyncOptions) => {
     const { settings, known } = await readAll(options);
     const polar = new PolarAdmin(settings);
@@ -80,16 +91,19 @@ It is found by its address, which is APP_URL with /webhooks/polar if none is giv
     note(`Target: Polar's ${settings.server}`);
     const { kept, others } = choose(await polar.items(ENDPOINTS, READ), url, known ?? []);
     const changes = changesOf(kept, url);
-    const endpoint = options.dryRun ? kept : await apply(polar, kept, others, changes, options);
-    const synced: Synced = {
-      url,
-      endpoint: endpoint?.id ?? null,
-      action: actionOf(changes),
-      changes,
-      deleted: others.map(({ id }) => id),
-      secret: handOver(endpoint, known, options.dryRun ? undefined : options.secret),
-      dry_run: options.dryRun ?? false,
-    };
+    const store = { ...options, remote: isDeployed(options) };
+    const synced = await withTrail(store, async (record): Promise<Synced> => {
+      const endpoint = options.dryRun ? kept : await apply(polar, { kept, others, changes }, options, record);
+      return {
+        url,
+        endpoint: endpoint?.id ?? null,
+        action: actionOf(changes),
+        changes,
+        deleted: others.map(({ id }) => id),
+        secret: handOver(endpoint, known, options.dryRun ? undefined : options.secret, record),
+        dry_run: options.dryRun ?? false,
+      };
+    });
     show(synced, linesOf(synced), options);
   });
 
@@ -99,13 +113,18 @@ export const endpoint = group("endpoint", "Look after the webhook endpoint at Po
  * The settings and the known secrets. There may be none yet: the endpoint that has it is yet to be made. Null where the
  * deployed ones are meant: they cannot be read back.
  */
-async function readAll({ remote, secret }: SyncOptions): Promise<{ settings: Settings; known: string[] | null }> {
-  const deployed = remote || secret === "wrangler";
+async function readAll(options: SyncOptions): Promise<{ settings: Settings; known: string[] | null }> {
+  const deployed = isDeployed(options);
   const variables = deployed ? await deployedSettings() : developmentSettings();
   const known = split(variables[NAME]);
   const complete = { ...variables, [NAME]: variables[NAME] ?? "none-yet" };
   const settings = readSettings(complete as unknown as Parameters<typeof readSettings>[0]);
   return { settings, known: deployed && known.length === 0 ? null : known };
+}
+
+/** Whether the deployed Worker is meant, not the one on this machine. */
+function isDeployed({ remote = false, secret }: SyncOptions): boolean {
+  return remote || secret === "wrangler";
 }
 
 /**
@@ -184,49 +203,57 @@ function actionOf(changes: PolarObject): Synced["action"] {
 /** Creates or changes the endpoint and deletes the others, which it asks about first. Returns it as Polar has it now. */
 async function apply(
   polar: PolarAdmin,
-  kept: Item | null,
-  others: readonly Item[],
-  changes: PolarObject,
+  { kept, others, changes }: Plan,
   options: SyncOptions,
+  record: Recorder,
 ): Promise<Item> {
   const ids = others.map(({ id }) => id);
   if (ids.length > 0) await confirm(`Delete ${ids.length} more of the same address (${ids.join(", ")})?`, options);
-  const endpoint = kept === null ? await create(polar, changes) : await change(polar, kept, changes);
+  const endpoint = kept === null ? await create(polar, changes, record) : await change(polar, kept, changes, record);
   for (const id of ids) {
-    await polar.ask("DELETE", ENDPOINT, WRITE, { id });
-    announce(`${COMMAND} delete`, id);
+    await polar.ask("DELETE", ENDPOINT, WRITE, { ids: { id } });
+    record(`${COMMAND} delete`, id);
   }
   return endpoint;
 }
 
-async function create(polar: PolarAdmin, body: PolarObject): Promise<Item> {
+async function create(polar: PolarAdmin, body: PolarObject, record: Recorder): Promise<Item> {
   const created = await polar.ask("POST", ENDPOINTS, WRITE, { body });
   if (!isItem(created)) throw new Refused(unreadable(201));
-  announce(COMMAND, created.id);
+  record(COMMAND, created.id);
   return created;
 }
 
-async function change(polar: PolarAdmin, kept: Item, body: PolarObject): Promise<Item> {
+async function change(polar: PolarAdmin, kept: Item, body: PolarObject, record: Recorder): Promise<Item> {
   if (Object.keys(body).length === 0) return kept;
-  const changed = await polar.ask("PATCH", ENDPOINT, WRITE, { id: kept.id, body });
-  announce(COMMAND, kept.id);
+  const changed = await polar.ask("PATCH", ENDPOINT, WRITE, { ids: { id: kept.id }, body });
+  record(COMMAND, kept.id);
   return { ...kept, ...changed };
 }
 
 /** Puts the secret where it is wanted. Returns whether the app has it; null where that cannot be told. */
-function handOver(endpoint: Item | null, known: readonly string[] | null, place?: Place): SecretState {
+function handOver(
+  endpoint: Item | null,
+  known: readonly string[] | null,
+  place: Place | undefined,
+  record: Recorder,
+): SecretState {
   const secret = text(endpoint ?? {}, "secret");
   if (!secret) {
     if (place) throw new Refused("Polar did not give the secret of the endpoint: copy it from Settings > Webhooks.");
     return null;
   }
-  if (place) return save(secret, place);
+  if (endpoint && place) {
+    save(secret, place);
+    record(`${COMMAND} secret`, endpoint.id);
+    return "saved";
+  }
   if (known?.includes(secret)) return "known";
   note(`\`--secret file\` puts it into .dev.vars, \`--secret wrangler\` into the deployed Worker, as ${NAME}.`);
   return known === null ? null : "missing";
 }
 
-function save(secret: string, place: Place): "saved" {
+function save(secret: string, place: Place): void {
   if (place === "file") {
     saveToFile(secret);
     note("It is in .dev.vars. The Worker reads its secrets when it starts.");
@@ -234,7 +261,6 @@ function save(secret: string, place: Place): "saved" {
     saveToWorker(secret);
     note(`The deployed Worker has it. Older ones stay beside it only where ${NAME} of the environment names them.`);
   }
-  return "saved";
 }
 
 function linesOf({ url, endpoint, action, changes, deleted, secret, dry_run: planned }: Synced): string[] {

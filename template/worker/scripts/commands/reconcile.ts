@@ -7,8 +7,10 @@ import { formatInstant } from "../../src/billing/time.ts";
 import { audit } from "../audit.ts";
 import {
   bad,
+  endInterrupted,
   foundProblem,
   good,
+  interruptible,
   note,
   progress,
   Refused,
@@ -63,15 +65,20 @@ For all customers: those known here, and those that only Polar knows. It takes f
     await withProject(options, async (project) => report(await compareAll(project, options), options));
   });
 
-function report({ ids, results, compared }: Awaited<ReturnType<typeof compareAll>>, options: ReconcileOptions): void {
+function report(
+  { ids, results, compared, interrupted }: Awaited<ReturnType<typeof compareAll>>,
+  options: ReconcileOptions,
+): void {
   const failed = results.filter(({ outcome }) => outcome === "failed").length;
   const verb = options.dryRun ? "Compared" : "Reconciled";
   const summary = `${verb}: ${compared} customer(s), ${results.length - failed} differed, ${failed} failed.`;
   const stopped = compared < ids.length;
-  const next = stopped ? following(ids, compared, results) : null;
+  const next = stopped ? (following(ids, compared, results) ?? (options.after || null)) : null;
   show({ compared, customers: results, next }, [...results.flatMap(describe), summary], options);
-  if (stopped) note(next === null ? "Stopped." : `Stopped. Go on with --after ${next}`);
-  if (failed > 0 || stopped) foundProblem();
+  const advice = next === null ? "Run it again." : `Go on with --after ${next}`;
+  if (failed > 0) foundProblem();
+  if (stopped && interrupted) endInterrupted(compared, ids.length, advice);
+  else if (stopped) note(`Stopped after ${compared} of ${ids.length}: three in a row failed. ${advice}`);
 }
 
 /** The last customer before those that are to be compared, which are the last that failed too. */
@@ -86,21 +93,19 @@ async function compareAll(project: Project, options: ReconcileOptions) {
   const ids = await customers(project.db, polar, options);
   const { dryRun, user = "all" } = options;
   if (!dryRun) await audit(project.db, "reconcile", user).run();
-  const results: Result[] = [];
-  let compared = 0;
-  let failures = 0;
-  let interrupted = false;
-  process.once("SIGINT", () => {
-    interrupted = true;
+  return interruptible(async (interrupted) => {
+    const results: Result[] = [];
+    let compared = 0;
+    let failures = 0;
+    for (const customer of progress(ids, "Reconciling", ids.length)) {
+      const found = await compare(project.db, polar, customer, dryRun ? drift : correct);
+      compared += 1;
+      failures = found.outcome === "failed" ? failures + 1 : 0;
+      if (found.outcome !== "equal") results.push({ customer, ...found });
+      if (interrupted() || failures === MAX_FAILURES_IN_A_ROW) break;
+    }
+    return { ids, results, compared, interrupted: interrupted() };
   });
-  for (const customer of progress(ids, "Reconciling", ids.length)) {
-    const found = await compare(project.db, polar, customer, dryRun ? drift : correct);
-    compared += 1;
-    failures = found.outcome === "failed" ? failures + 1 : 0;
-    if (found.outcome !== "equal") results.push({ customer, ...found });
-    if (interrupted || failures === MAX_FAILURES_IN_A_ROW) break;
-  }
-  return { ids, results, compared };
 }
 
 /** The ids of the customers that are meant, in the order in which they are compared. */

@@ -9,8 +9,10 @@ import {
   asking,
   bad,
   confirm,
+  endInterrupted,
   foundProblem,
   good,
+  interruptible,
   Misused,
   progress,
   Refused,
@@ -68,13 +70,14 @@ Those that failed, unless ids, a type or a time choose others. From the inbox no
   .option("--reactions", "Run your reactions too.")
   .action(async (ids: string[], options: ReplayOptions) => {
     const choice = readChoice(ids, options);
-    const events = await withProject(options, (project) => replayAll(project, choice, options));
+    const { events, total } = await withProject(options, (project) => replayAll(project, choice, options));
     const stuck = events.filter(({ outcome }) => !DONE.includes(outcome));
     const lines = events.map((event) =>
       (stuck.includes(event) ? bad : good)(Object.values(event).filter(Boolean).join(" ")),
     );
     show({ events }, [...lines, `Replayed: ${events.length} event(s), ${stuck.length} failed.`], options);
-    if (stuck.length > 0) foundProblem();
+    if (events.length < total) endInterrupted(events.length, total, "Run it again: nothing is applied twice.");
+    else if (stuck.length > 0) foundProblem();
   });
 
 function readChoice(ids: string[], options: ReplayOptions): Choice {
@@ -94,21 +97,36 @@ function readInstant(since: string | undefined): number | null {
   return moment;
 }
 
-async function replayAll(project: Project, choice: Choice, options: ReplayOptions): Promise<Replayed[]> {
+/** What was replayed, of how many: fewer where Ctrl-C stopped it. */
+async function replayAll(
+  project: Project,
+  choice: Choice,
+  options: ReplayOptions,
+): Promise<{ events: Replayed[]; total: number }> {
   const events = options.fromPolar ? await atPolar(project, choice) : await inInbox(project.db, choice);
-  if (events.length === 0) return [];
-  if (options.reactions) await confirm(`Replay ${events.length} event(s), and run your reactions to them?`, options);
+  const total = events.length;
+  if (total === 0) return { events: [], total };
+  if (options.reactions) await confirm(`Replay ${total} event(s), and run your reactions to them?`, options);
   await audit(project.db, "replay", describe(choice)).run();
-  const polar = options.fromPolar ? project.polar() : null;
-  const handlers = options.reactions ? reactions : null;
-  const replayed: Replayed[] = [];
-  for (const event of progress(events, "Replaying", events.length)) {
-    const { webhook_id: id } = event;
-    const outcome =
-      polar === null ? await applyAgain(project.db, id, Date.now() * 1000, handlers) : await redeliver(polar, id);
-    replayed.push({ ...event, outcome: outcome ?? "missing" });
+  const again = againBy(project, options);
+  return interruptible(async (interrupted) => {
+    const replayed: Replayed[] = [];
+    for (const event of progress(events, "Replaying", total)) {
+      replayed.push({ ...event, outcome: await again(event.webhook_id) });
+      if (interrupted()) break;
+    }
+    return { events: replayed, total };
+  });
+}
+
+/** How an event is replayed; what it gives is the outcome. */
+function againBy({ db, polar: connect }: Project, options: ReplayOptions): (id: string) => Promise<string> {
+  if (options.fromPolar) {
+    const polar = connect();
+    return (id) => redeliver(polar, id);
   }
-  return replayed;
+  const handlers = options.reactions ? reactions : null;
+  return async (id) => (await applyAgain(db, id, Date.now() * 1000, handlers)) ?? "missing";
 }
 
 function describe({ ids, types, since, failed }: Choice): string {

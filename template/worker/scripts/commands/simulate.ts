@@ -8,8 +8,10 @@ import {
   bad,
   columns,
   command,
+  endInterrupted,
   foundProblem,
   good,
+  interruptible,
   Misused,
   note,
   type Options,
@@ -70,13 +72,25 @@ A scenario is the life of a user who buys your products. Its events are signed a
     check(options);
     if (chosen.length === 0 && options.event === undefined) return list(known, options);
     const simulation = new Simulation(options);
+    const { event } = options;
+    const lives = event === undefined ? await playAll(simulation, chosen) : [await simulation.event(event)];
+    const isExpected = showLives(lives, options);
+    if (lives.length < chosen.length) {
+      endInterrupted(lives.length, chosen.length, "What was played stays in the database.");
+    } else if (!isExpected) foundProblem();
+  });
+
+/** Plays scenarios, as many as there are before Ctrl-C. */
+function playAll(simulation: Simulation, chosen: readonly Scenario[]): Promise<Life[]> {
+  return interruptible(async (interrupted) => {
     const lives: Life[] = [];
-    if (options.event !== undefined) lives.push(await simulation.event(options.event));
     for (const scenario of progress(chosen, "Simulating", chosen.length)) {
       lives.push(await simulation.scenario(scenario));
+      if (interrupted()) break;
     }
-    showLives(lives, options);
+    return lives;
   });
+}
 
 /** What is the same for every scenario that is played. */
 class Simulation {
@@ -169,8 +183,8 @@ function list(known: ReadonlyMap<string, Scenario>, options: Options): void {
   show({ scenarios }, lines, options);
 }
 
-/** Shows what was played; ends with 1 where something is not as expected, or nothing was played. */
-function showLives(lives: readonly Life[], options: SimulateOptions): void {
+/** Shows what was played. Returns whether something was, and all of it as expected. */
+function showLives(lives: readonly Life[], options: SimulateOptions): boolean {
   const wrong = lives.filter((life) => life.as_expected === false).length;
   const skipped = lives.filter((life) => life.skipped !== null).length;
   if (lives.some(({ steps }) => steps.some(({ after }) => after === null))) {
@@ -178,7 +192,7 @@ function showLives(lives: readonly Life[], options: SimulateOptions): void {
   }
   const summary = `Played: ${lives.length - skipped}, not as expected: ${wrong}, skipped: ${skipped}.`;
   show({ url: options.url, scenarios: lives }, [...lives.flatMap(timeline), summary], options);
-  if (wrong > 0 || skipped === lives.length) foundProblem();
+  return wrong === 0 && skipped < lives.length;
 }
 
 function timeline({ name, user, skipped, as_expected, steps }: Life): string[] {

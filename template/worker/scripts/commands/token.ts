@@ -1,6 +1,7 @@
 /** `token`: signs a bearer token for development. */
 import { SignJWT } from "jose";
 import { isUserId } from "../../src/auth/user.ts";
+import { announce } from "../audit.ts";
 import { command, Misused, type Options, Refused, show } from "../console.ts";
 import { openSettings } from "../project.ts";
 
@@ -25,6 +26,7 @@ It is good for an hour, and signed with AUTH_JWT_SECRET.`,
     const { AUTH_JWT_SECRET: secret } = settings;
     if (secret === undefined) throw new Refused("AUTH_JWT_SECRET is not set, so there is nothing to sign with.");
     if (!isUserId(options.user)) throw new Misused("--user: must be 1 to 255 characters.");
+    announce("token", options.user);
     const signed = await sign(settings, secret, options);
     show({ token: signed, expires_in: LIFETIME_SECONDS }, [signed], options);
   });

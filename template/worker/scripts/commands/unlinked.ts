@@ -1,5 +1,6 @@
 /** `unlinked`: lists customers with purchases and no user. */
 import { formatInstant } from "../../src/billing/time.ts";
+import { announce } from "../audit.ts";
 import { columns, Misused, type StoreOptions, show, storeCommand } from "../console.ts";
 import { withProject } from "../project.ts";
 
@@ -32,7 +33,10 @@ Nobody gets the access that they paid for. They came by a checkout link or an im
   .option("--personal", "Show e-mail addresses and names.")
   .action(async (options: UnlinkedOptions) => {
     const { limit, after, personal } = options;
-    const rows = await withProject(options, ({ db }) => unlinkedCustomers(db, after, limit + 1));
+    const rows = await withProject(options, ({ db }) => {
+      announce("unlinked", personal ? "personal data" : "all");
+      return unlinkedCustomers(db, after, limit + 1);
+    });
     const customers = rows.slice(0, limit).map((row) => shape(row, personal));
     const next = rows.length > limit ? (rows[limit - 1]?.id ?? null) : null;
     const [first] = customers;

@@ -67,8 +67,7 @@ export async function endpointSecret(x: Examination): Promise<Found[]> {
 export async function deliveriesFailing(x: Examination): Promise<Found[]> {
   const found: Found[] = [];
   for (const endpoint of await ours(x)) {
-    const query = { endpoint_id: text(endpoint, "id") };
-    const { found: deliveries } = await x.polar.page("/v1/webhooks/deliveries", 1, query);
+    const deliveries = await x.polar.deliveries(String(endpoint.id));
     const failed = deliveries.filter(({ succeeded }) => succeeded === false);
     for (const [code, alike] of [...Map.groupBy(failed, codeOf)].sort(([a], [b]) => a - b)) {
       const last = text(optionalObject(alike[0] ?? {}, "webhook_event") ?? {}, "type");

@@ -1,14 +1,18 @@
 /** Asking Polar, with answers as they are: status, headers, JSON. */
-import { createPolarCore, type PolarCore } from "../../src/billing/polar-sdk.ts";
-import { isObject, optionalObject, type PolarObject, text } from "../../src/billing/read.ts";
+import { isGone, PolarApiError } from "../../src/billing/polar.ts";
+import { isObject, type PolarObject, text } from "../../src/billing/read.ts";
 import type { PolarSettings } from "../../src/settings.ts";
+import { OperatorPolar, parsed, type Request } from "../polar.ts";
 import { Skipped } from "./skipped.ts";
 
-type Query = Readonly<Record<string, string | number | null>>;
-
-const PAGE_SIZE = 100;
-const MAX_PAGES = 50;
 const TIMEOUT_SECONDS = 10;
+const REASONS: Readonly<Record<number, string>> = {
+  0: "No answer from Polar.",
+  200: "Polar's answer cannot be read.",
+  401: "Polar refuses the token.",
+  403: "The token lacks a scope.",
+  429: "Polar limits how often it is asked; try later.",
+};
 
 /** What Polar answered. */
 export class Answer {
@@ -39,75 +43,79 @@ export class Answer {
 
   /** Why the answer is no use. */
   get refusal(): string {
-    const reasons: Readonly<Record<number, string>> = {
-      401: "Polar refuses the token.",
-      403: "The token lacks a scope.",
-      429: "Polar limits how often it is asked; try later.",
-    };
-    return reasons[this.status] ?? `Polar answered ${this.status}.`;
+    return reasonFor(this.status);
   }
 }
 
-/** Polar as the token of the project sees it; each list is asked for once. */
+/**
+ * Polar as the token of the project sees it; each list is asked for once.
+ *
+ * Where Polar does not answer, or has us wait for too long, nothing more is asked: each check would wait once more.
+ */
 export class PolarSide {
   readonly server: string;
   readonly token: string;
-  readonly #core: PolarCore;
+  readonly #api: OperatorPolar;
   readonly #known = new Map<string, Promise<Answer | PolarObject[]>>();
-  #reached = true;
+  #silent = "";
 
-  constructor({ accessToken, environment, baseUrl }: PolarSettings) {
-    this.server = environment;
-    this.token = accessToken;
-    const address = baseUrl === undefined ? {} : { baseUrl };
-    this.#core = createPolarCore({ accessToken, environment, timeout: TIMEOUT_SECONDS, ...address });
+  constructor(settings: PolarSettings) {
+    this.server = settings.environment;
+    this.token = settings.accessToken;
+    this.#api = new OperatorPolar(settings, TIMEOUT_SECONDS);
   }
 
-  /** Sends one request. Where Polar does not answer, nothing more is asked: each would wait for a time-out. */
-  async ask(method: string, path: string, query: Query = {}, body?: unknown): Promise<Answer> {
-    if (!this.#reached) throw new Skipped("No answer from Polar.");
-    try {
-      const response = await this.#core.sendRequest(this.#core.buildRequest(method, path, {}, query, body));
-      return new Answer(response.status, response.headers, parsed(await response.text()));
-    } catch {
-      this.#reached = false;
-      throw new Skipped("No answer from Polar.");
-    }
+  /** Sends one request. */
+  async ask(method: string, path: string, request: Request = {}): Promise<Answer> {
+    const answer = await this.#told(async () => {
+      const { status, headers, content } = await this.#api.exchange(method, path, request);
+      return new Answer(status, headers, parsed(content));
+    });
+    if (answer.status === 429) this.#silent = answer.refusal;
+    return answer;
   }
 
   /** The answer to a plain question: it tells of token, API version and clock. */
   first(): Promise<Answer> {
-    return this.#once("first", () => this.ask("GET", "/v1/products/", { limit: 1 }));
+    return this.#once("first", () => this.ask("GET", "/v1/products/", { query: { limit: 1 } }));
   }
 
   /** All products, archived ones too. */
   products(): Promise<PolarObject[]> {
-    return this.#once("products", () => this.all("/v1/products/"));
+    return this.#once("products", () => this.#told(() => this.#api.list("/v1/products/")));
   }
 
   /** All webhook endpoints. */
   endpoints(): Promise<PolarObject[]> {
-    return this.#once("endpoints", () => this.all("/v1/webhooks/endpoints"));
+    return this.#once("endpoints", () => this.#told(() => this.#api.endpoints()));
   }
 
-  /** All items of a list. */
-  async all(path: string): Promise<PolarObject[]> {
-    const items: PolarObject[] = [];
-    for (let number = 1; number <= MAX_PAGES; number++) {
-      const { found, last } = await this.page(path, number);
-      items.push(...found);
-      if (number >= last) break;
+  /** The newest deliveries to an endpoint. */
+  deliveries(endpointId: string): Promise<PolarObject[]> {
+    return this.#told(() => this.#api.newestDeliveries(endpointId));
+  }
+
+  /** A customer's state; null where Polar has no such customer. */
+  customerState(id: string): Promise<PolarObject | null> {
+    return this.#told(() =>
+      this.#api.send("GET", "/v1/customers/{id}/state", { ids: { id } }).catch((error: unknown) => {
+        if (isGone(error)) return null;
+        throw error;
+      }),
+    );
+  }
+
+  async #told<T>(ask: () => Promise<T>): Promise<T> {
+    if (this.#silent !== "") throw new Skipped(this.#silent);
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof PolarApiError)) throw error;
+      if (error.error === "TooManyPages") throw new Skipped("Polar's list is longer than can be read.");
+      const reason = reasonFor(error.status);
+      if (error.status === 0 || error.status === 429) this.#silent = reason;
+      throw new Skipped(reason);
     }
-    return items;
-  }
-
-  /** One page of a list, and the number of the last. */
-  async page(path: string, number: number, query: Query = {}): Promise<{ found: PolarObject[]; last: number }> {
-    const answer = await this.ask("GET", path, { ...query, page: number, limit: PAGE_SIZE });
-    const { items } = answer.object;
-    if (answer.status !== 200 || !Array.isArray(items)) throw new Skipped(answer.refusal);
-    const last = optionalObject(answer.object, "pagination")?.max_page;
-    return { found: items.filter(isObject), last: typeof last === "number" ? last : number };
   }
 
   #once<T extends Answer | PolarObject[]>(name: string, ask: () => Promise<T>): Promise<T> {
@@ -117,10 +125,6 @@ export class PolarSide {
   }
 }
 
-function parsed(content: string): unknown {
-  try {
-    return JSON.parse(content);
-  } catch {
-    return null;
-  }
+function reasonFor(status: number): string {
+  return REASONS[status] ?? `Polar answered ${status}.`;
 }

@@ -1,6 +1,6 @@
 /** What the tables say: events, reactions and customers that want a look. */
 import { CATALOG } from "../../src/billing/catalog.ts";
-import { requiredObjects } from "../../src/billing/read.ts";
+import { type PolarObject, requiredObjects, Unreadable } from "../../src/billing/read.ts";
 import { RECORDS } from "./checks.ts";
 import type { Examination, Found } from "./examination.ts";
 import { Skipped } from "./skipped.ts";
@@ -62,13 +62,18 @@ export async function projectionDrift(x: Examination): Promise<Found[]> {
 }
 
 async function liveAtPolar(x: Examination, customerId: string): Promise<Set<string>> {
-  const answer = await x.polar.ask("GET", `/v1/customers/${encodeURIComponent(customerId)}/state`);
-  if (answer.error === "ResourceNotFound") return new Set();
-  if (answer.status !== 200) throw new Skipped(answer.refusal);
-  const live = requiredObjects(answer.object, "active_subscriptions");
-  const granted = requiredObjects(answer.object, "granted_benefits");
-  return new Set([
-    ...live.map(({ id, status }) => `subscription ${id} ${status}`),
-    ...granted.map(({ id }) => `grant ${id}`),
-  ]);
+  const state = await x.polar.customerState(customerId);
+  if (state === null) return new Set();
+  try {
+    return new Set(liveIn(state));
+  } catch (error) {
+    throw error instanceof Unreadable ? new Skipped("Polar's answer cannot be read.") : error;
+  }
+}
+
+function liveIn(state: PolarObject): string[] {
+  return [
+    ...requiredObjects(state, "active_subscriptions").map(({ id, status }) => `subscription ${id} ${status}`),
+    ...requiredObjects(state, "granted_benefits").map(({ id }) => `grant ${id}`),
+  ];
 }

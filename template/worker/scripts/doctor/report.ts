@@ -81,7 +81,12 @@ function productLines(products: readonly ProductFound[]): string[] {
 
 function statusLines({ status, issues, passed, skipped }: Report): string[] {
   const { api, settings, tables } = status;
-  const lines = ["", "## Status", "", `- API version: ${api.version}, to be removed in ${api.removed}`];
+  const lines = [
+    "",
+    "## Status",
+    "",
+    `- API version: ${api.version}, removed on ${api.earliest_removal} at the earliest`,
+  ];
   if (settings !== null) {
     const secrets = settings.webhook_secrets;
     lines.push(`- Server: ${settings.server}`, `- App: ${escaped(settings.app_url)}`);

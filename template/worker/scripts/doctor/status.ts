@@ -1,12 +1,11 @@
 /** How billing stands: what is sold, where, and what the tables count. */
 import { CATALOG } from "../../src/billing/catalog.ts";
-import { API_VERSION } from "../../src/billing/polar-sdk.ts";
+import { API_VERSION, EARLIEST_REMOVAL } from "../../src/billing/polar-sdk.ts";
 import { formatOptionalInstant } from "../../src/billing/time.ts";
 import { schemes } from "./environment.ts";
 import type { Examination } from "./examination.ts";
 import { shownPrices } from "./products.ts";
 import { Skipped } from "./skipped.ts";
-import { removalMonth } from "./token.ts";
 
 export interface ProductFound {
   readonly key: string;
@@ -27,7 +26,7 @@ export interface Counts {
 
 /** What is configured and what the tables count; null for what cannot be read. */
 export interface Status {
-  readonly api: { readonly version: string; readonly removed: string };
+  readonly api: { readonly version: string; readonly earliest_removal: string };
   settings: { readonly server: string; readonly app_url: string; readonly webhook_secrets: readonly string[] } | null;
   tables: Counts | null;
 }
@@ -52,7 +51,7 @@ export function productsFound(): ProductFound[] {
 /** How billing stands, as far as it can be read. */
 export async function statusOf(x: Examination): Promise<Status> {
   const status: Status = {
-    api: { version: API_VERSION, removed: removalMonth(API_VERSION) },
+    api: { version: API_VERSION, earliest_removal: EARLIEST_REMOVAL },
     settings: null,
     tables: null,
   };

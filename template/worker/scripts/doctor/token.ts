@@ -1,11 +1,10 @@
 /** The access token, the API version and the clock, by what Polar answers. */
-import { API_VERSION } from "../../src/billing/polar-sdk.ts";
+import { API_VERSION, EARLIEST_REMOVAL } from "../../src/billing/polar-sdk.ts";
 import { SCOPES_DANGEROUS, SCOPES_NEEDED, type ScopeProbe } from "./checks.ts";
 import type { Examination, Found } from "./examination.ts";
 import { Skipped } from "./skipped.ts";
 
 const MAX_CLOCK_SKEW_MS = 60_000;
-const MONTHS_ALIVE = 9;
 const DAYS_OF_WARNING = 60;
 const DAY_MS = 86_400_000;
 const TOKEN = "POLAR_ACCESS_TOKEN";
@@ -49,21 +48,14 @@ export async function apiVersionRemoved({ polar }: Examination): Promise<Found[]
   return [{ place: `API version ${API_VERSION}`, what: "Polar answers 404 to everything" }];
 }
 
-/** An API version near its end: each is removed with the third release after it, nine months later. */
+/** An API version near its end. */
 export async function apiVersionEnding(): Promise<Found[]> {
-  const removal = removalMonth(API_VERSION);
-  if (Date.parse(`${removal}-01T00:00:00Z`) - Date.now() >= DAYS_OF_WARNING * DAY_MS) return [];
-  return [{ place: `API version ${API_VERSION}`, what: `is removed with the release of ${removal}` }];
-}
-
-/** When a version is removed. */
-export function removalMonth(version: string): string {
-  const [year = 0, month = 0] = version.split("-").map(Number);
-  return new Date(Date.UTC(year, month - 1 + MONTHS_ALIVE, 1)).toISOString().slice(0, 7);
+  if (Date.parse(EARLIEST_REMOVAL) - Date.now() > DAYS_OF_WARNING * DAY_MS) return [];
+  return [{ place: `API version ${API_VERSION}`, what: `may be removed from ${EARLIEST_REMOVAL} on` }];
 }
 
 async function hasScope({ polar }: Examination, [, method, path]: ScopeProbe): Promise<boolean> {
-  const answer = await polar.ask(method, path, {}, method === "GET" ? undefined : []);
+  const answer = await polar.ask(method, path, method === "GET" ? {} : { body: [] });
   const { status } = answer;
   if (status === 401 || status === 429 || status >= 500 || answer.isVersionRemoved) throw new Skipped(answer.refusal);
   return !(status === 403 && answer.error === "insufficient_scope");

@@ -219,7 +219,7 @@ export class Lifecycle {
 }
 
 /** `order` of `order:renewal`. */
-function kindOf(name: string): string {
+export function kindOf(name: string): string {
   return name.split(":", 1)[0] ?? name;
 }
 

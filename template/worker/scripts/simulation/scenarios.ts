@@ -7,7 +7,7 @@ import type { Benefit, Price, Product } from "../../src/billing/catalog-types.ts
 import { API_VERSION } from "../../src/billing/polar-sdk.ts";
 import { PAST_DUE_GRACE_DAYS } from "../../src/billing/policy-table.ts";
 import { MINUTE_US } from "../../src/billing/time.ts";
-import { type Event, Fixed, type Json, Lifecycle, type Line } from "./lifecycle.ts";
+import { type Event, Fixed, type Json, kindOf, Lifecycle, type Line } from "./lifecycle.ts";
 
 /** Something that happens at Polar, and whether the user has access after it. */
 export interface Step {
@@ -86,9 +86,16 @@ export function singleEvent(type: string, user: string): Event | undefined {
   }
   for (const life of lives) {
     for (const [key, entry] of besideTheLife()) life.state.set(key, entry);
-    if (life.state.has(name)) return life.play([name, {}, verb]).next().value;
+    const known = called(life, name);
+    if (known !== undefined) return life.play([known, {}, verb]).next().value;
   }
   return undefined;
+}
+
+/** The name of an object of a kind; a refund is made where there is an order. */
+function called({ state }: Lifecycle, kind: string): string | undefined {
+  if (kind === "refund" && state.has("order")) return kind;
+  return [...state.keys()].find((name) => kindOf(name) === kind);
 }
 
 function* events(life: Lifecycle, { steps }: Scenario): Generator<Event> {

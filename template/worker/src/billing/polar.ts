@@ -28,8 +28,8 @@ export type SubscriptionChange =
   | { product_id: string; proration_behavior: Proration }
   | { cancel_at_period_end: boolean };
 
-const PAGE_SIZE = 100;
-const MAX_PAGES = 50;
+export const PAGE_SIZE = 100;
+export const MAX_PAGES = 50;
 const TIMEOUT_SECONDS = 5;
 
 /** Polar refused, failed, or could not be reached (status 0). */
@@ -42,7 +42,7 @@ export class PolarApiError extends Error {
   readonly retryAfter: number | null;
 
   constructor(status: number, error = "", detail: unknown = null, retryAfter: number | null = null) {
-    super(`Polar answered ${status} ${error}`.trim());
+    super(status === 0 ? `No answer from Polar: ${error}` : `Polar answered ${status} ${error}`.trim());
     this.name = "PolarApiError";
     this.status = status;
     this.error = error;
@@ -63,13 +63,8 @@ export class PolarApiError extends Error {
 }
 
 /** The SDK's client. */
-export function createCore({ accessToken, environment, baseUrl }: PolarSettings): PolarCore {
-  return createPolarCore({
-    accessToken,
-    environment,
-    timeout: TIMEOUT_SECONDS,
-    ...(baseUrl === undefined ? {} : { baseUrl }),
-  });
+export function createCore({ accessToken, environment, baseUrl }: PolarSettings, timeout = TIMEOUT_SECONDS): PolarCore {
+  return createPolarCore({ accessToken, environment, timeout, ...(baseUrl === undefined ? {} : { baseUrl }) });
 }
 
 /** Everything this project asks of Polar. Failures are `PolarApiError`; what a reader's call cannot find is `PolarGone`. */
@@ -143,7 +138,7 @@ export async function one(request: Promise<unknown>): Promise<PolarObject> {
   const answer = await request.catch((error: unknown) => {
     throw asPolarApiError(error);
   });
-  if (!isObject(answer)) throw new PolarApiError(0, "UnreadableAnswer");
+  if (!isObject(answer)) throw new PolarApiError(200, "UnreadableAnswer");
   return answer;
 }
 
@@ -158,12 +153,12 @@ export async function all(
     const { items: found, pagination } = answer;
     const maxPage = isObject(pagination) ? pagination.max_page : undefined;
     if (!Array.isArray(found) || !found.every(isObject) || typeof maxPage !== "number") {
-      throw new PolarApiError(0, "UnreadableAnswer");
+      throw new PolarApiError(200, "UnreadableAnswer");
     }
     items.push(...found);
     if (page >= maxPage) return items;
   }
-  throw new PolarApiError(0, "TooManyPages");
+  throw new PolarApiError(200, "TooManyPages");
 }
 
 /** Only this answer means that the object is gone: an expired API version, say, is a 404 too. */

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 from urllib.parse import quote
 
+import httpx
 from polar import PolarNetworkError
 
 from app.billing.polar_sdk import sdk
@@ -35,6 +36,10 @@ class PolarApiError(Exception):
 
 class PolarNotFound(PolarApiError, PolarGone):
     """Polar says that this object does not exist. An expired API version also answers 404, but not this one."""
+
+
+class TooManyPages(PolarApiError):
+    """A list is longer than we read."""
 
 
 class PolarApi:
@@ -131,7 +136,7 @@ class PolarApi:
             yield from items
             if page >= last:
                 return
-        raise PolarApiError(200, "too many pages")
+        raise TooManyPages(200, "too many pages")
 
     def call(
         self,
@@ -144,7 +149,7 @@ class PolarApi:
     ) -> Json:
         """Send one request and return the JSON object of the answer."""
         status, content = self.send(method, path, ids, query=query, body=body)
-        answer = _json_object(content)
+        answer = json_object(content)
         if answer is None:
             raise PolarApiError(status, "unreadable")
         return answer
@@ -158,24 +163,42 @@ class PolarApi:
         query: Mapping[str, object] | None = None,
         body: Mapping[str, object] | None = None,
     ) -> tuple[int, bytes]:
-        """Send one request and return status and body of a good answer. The SDK does not escape ids in paths: we do."""
+        """Send one request and return status and body of a good answer."""
+        response = self.exchange(method, path, ids, query=query, body=None if body is None else dict(body))
+        if not response.is_success:
+            raise refusal(response)
+        return response.status_code, response.content
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        ids: Mapping[str, str] | None = None,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+    ) -> httpx.Response:
+        """Send one request and return the answer, good or not. The SDK does not escape ids in paths: we do."""
         escaped = {name: quote(value, safe="") for name, value in (ids or {}).items()}
-        request = self._client.build_request(
-            method, path, escaped, dict(query or {}), None if body is None else dict(body)
-        )
+        request = self._client.build_request(method, path, escaped, dict(query or {}), body)
         try:
-            response = self._client.send_request(request)
+            return self._client.send_request(request)
         except PolarNetworkError as error:
             cause = type(error.__cause__).__name__ if error.__cause__ else "network error"
             raise PolarApiError(0, cause) from error
-        if not response.is_success:
-            raise _api_error(
-                response.status_code, _json_object(response.content) or {}, response.headers.get("retry-after")
-            )
-        return response.status_code, response.content
 
 
-def _json_object(content: bytes) -> Json | None:
+def refusal(response: httpx.Response) -> PolarApiError:
+    """Return the error that an answer which is no good tells of."""
+    answer = json_object(response.content) or {}
+    error = answer.get("error")
+    kind = PolarNotFound if response.status_code == 404 and error == "ResourceNotFound" else PolarApiError
+    named = error if isinstance(error, str) else "unreadable"
+    return kind(response.status_code, named, answer.get("detail"), _wait_asked(response))
+
+
+def json_object(content: bytes) -> Json | None:
+    """Return the JSON object in a body; None where it holds something else."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
@@ -183,11 +206,10 @@ def _json_object(content: bytes) -> Json | None:
     return value if isinstance(value, dict) else None
 
 
-def _api_error(status: int, answer: Json, retry_after: str | None) -> PolarApiError:
-    error = answer.get("error")
-    kind = PolarNotFound if status == 404 and error == "ResourceNotFound" else PolarApiError
-    seconds = int(retry_after) if retry_after is not None and retry_after.isdecimal() and len(retry_after) < 6 else None
-    return kind(status, error if isinstance(error, str) else "unreadable", answer.get("detail"), seconds)
+def _wait_asked(response: httpx.Response) -> int | None:
+    """Return the seconds that Polar asks to wait; a proxy before it may name a date instead."""
+    seconds = response.headers.get("retry-after", "")
+    return int(seconds) if seconds.isdecimal() and len(seconds) < 6 else None
 
 
 def _as_list(value: object) -> list[object]:

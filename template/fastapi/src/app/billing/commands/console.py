@@ -1,15 +1,18 @@
 """What the commands share: options, output, questions, progress, and how they end.
 
 A result goes to stdout, as text or with `--json` as one JSON document; all else goes to stderr. A command ends with 0,
-with 1 when it found a problem or refused, with 2 when it was called wrongly.
+with 1 when it found a problem or refused, with 2 when it was called wrongly, with 130 when Ctrl-C stopped it.
 """
 
 import json
 import re
+import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -24,6 +27,8 @@ from app.settings import SettingsError
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")]
 
+NO_ANSWER = "Polar does not answer: look at the network, and at POLAR_BASE_URL if it is set."
+INTERRUPTED = 130
 SECONDS_BETWEEN_LINES = 10
 CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 
@@ -54,7 +59,7 @@ def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> None:
     except SettingsError as error:
         sys.exit(_complain(f"Settings: {error}".replace("\n", " ")))
     except PolarApiError as error:
-        sys.exit(_complain(f"{error}."))
+        sys.exit(_complain(f"{error}." if error.status else NO_ANSWER))
     except DBAPIError as error:
         sys.exit(_complain(f"The database refused: {type(error.orig).__name__}."))
     except DriverError as error:
@@ -111,8 +116,17 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused(f"{question} There is no terminal to ask on; --yes says yes.")
-    if not typer.confirm(question, err=True):
+    if not _agrees(question):
         raise Refused("Nothing was changed.")
+
+
+def _agrees(question: str) -> bool:
+    """Ask; Ctrl-C and Ctrl-D are a no."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        print(file=sys.stderr)
+        return False
 
 
 def progress(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
@@ -126,6 +140,30 @@ def progress(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
             note(f"{label} {done}/{total}")
             told = time.monotonic()
         yield item
+
+
+@contextmanager
+def interruptible() -> Generator[Callable[[], bool]]:
+    """Let Ctrl-C wait for what is in hand: the function that is yielded says whether it came. A second one ends all."""
+    came = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        note("Stopping after what is in hand; Ctrl-C once more ends it now.")
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def end_interrupted(done: int, total: int, advice: str) -> NoReturn:
+    """End a command that Ctrl-C stopped: say how far it came, and how it goes on."""
+    note(f"Stopped after {done} of {total}. {advice}")
+    raise typer.Exit(INTERRUPTED)
 
 
 def _complain(message: str) -> int:

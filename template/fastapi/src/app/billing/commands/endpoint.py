@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import typer
 from rich.text import Text
 
-from app.billing.commands.audit import announce
+from app.billing.commands.audit import Record, trail
 from app.billing.commands.console import AsJson, Refused, Yes, confirm, good, note, show, warn
 from app.billing.commands.polar_admin import PolarAdmin, unreadable
 from app.billing.commands.webhook_secret import NAME, save_to_file, split
@@ -67,22 +67,23 @@ def sync(
     Example: uv run billing endpoint sync --dry-run
     """
     settings, known = _settings()
-    with PolarAdmin(settings) as polar:
+    with PolarAdmin(settings) as polar, trail(settings.database_url) as record:
         address = callable_address(url or settings.app_url + WEBHOOK_PATH)
         note(f"Target: Polar's {settings.polar_server}")
         kept, others = _chosen(polar.items(ENDPOINTS, READ), address, known)
         changes = _changes(kept, address)
         if not dry_run:
             _confirm_deletion(others, yes=yes)
-            kept = _apply(polar, kept, changes)
-            _delete(polar, others)
+            kept = _apply(polar, kept, changes, record)
+            _delete(polar, others, record)
+        state = _hand_over(kept, known, None if dry_run else secret, record)
     result: Json = {
         "url": address,
         "endpoint": kept["id"] if kept else None,
         "action": _action(changes),
         "changes": changes,
         "deleted": [other["id"] for other in others],
-        "secret": _hand_over(kept, known, None if dry_run else secret),
+        "secret": state,
         "dry_run": dry_run,
     }
     show(result, _lines(result), as_json=as_json)
@@ -167,7 +168,7 @@ def _confirm_deletion(others: Sequence[Json], *, yes: bool) -> None:
         confirm(f"Delete {len(others)} more of the same address ({ids})?", yes=yes)
 
 
-def _apply(polar: PolarAdmin, kept: Json | None, changes: Json) -> Json:
+def _apply(polar: PolarAdmin, kept: Json | None, changes: Json, record: Record) -> Json:
     """Create or change the endpoint, and return it as Polar has it now."""
     if kept is not None and not changes:
         return kept
@@ -176,30 +177,27 @@ def _apply(polar: PolarAdmin, kept: Json | None, changes: Json) -> Json:
         if not isinstance(kept.get("id"), str):
             raise Refused(unreadable(201))
     else:
-        kept |= polar.ask("PATCH", ENDPOINT, WRITE, ids=_ids(kept), body=changes)
-    announce(COMMAND, kept["id"])
+        kept |= polar.ask("PATCH", ENDPOINT, WRITE, ids={"id": kept["id"]}, body=changes)
+    record(COMMAND, kept["id"])
     return kept
 
 
-def _delete(polar: PolarAdmin, others: Sequence[Json]) -> None:
+def _delete(polar: PolarAdmin, others: Sequence[Json], record: Record) -> None:
     for other in others:
-        polar.ask("DELETE", ENDPOINT, WRITE, ids=_ids(other))
-        announce(f"{COMMAND} delete", other["id"])
+        polar.ask("DELETE", ENDPOINT, WRITE, ids={"id": other["id"]})
+        record(f"{COMMAND} delete", other["id"])
 
 
-def _ids(one: Json) -> dict[str, str]:
-    return {"id": quote(one["id"], safe="")}
-
-
-def _hand_over(kept: Json | None, known: Sequence[str], place: Place | None) -> str | None:
+def _hand_over(kept: Json | None, known: Sequence[str], place: Place | None, record: Record) -> str | None:
     """Put the secret where it is wanted. Returns whether the app has it; None where Polar did not say it."""
     secret = text(kept or {}, "secret")
     if not secret:
         if place:
             raise Refused("Polar did not give the secret of the endpoint: copy it from Settings > Webhooks.")
         return None
-    if place:
+    if kept and place:
         save_to_file(secret)
+        record(f"{COMMAND} secret", kept["id"])
         note("It is in .env. The app reads its secrets when it starts.")
         return "saved"
     if secret in known:

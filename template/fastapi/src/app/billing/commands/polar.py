@@ -5,14 +5,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
+import httpx
+
 from app.billing.commands.console import note
-from app.billing.polar import TIMEOUT_SECONDS, PolarApi, PolarApiError
+from app.billing.polar import TIMEOUT_SECONDS, PolarApi, refusal
 from app.billing.read import Json
 
 # Polar allows 100 and 500 calls a minute, and the running app makes some of them.
 CALLS_A_MINUTE = {"sandbox": 80, "production": 400}
 MAX_WAITS = 5
 USUAL_WAIT_SECONDS = 60
+LONGEST_WAIT_SECONDS = 300
 MAX_PAGES = 100_000
 
 
@@ -74,24 +77,26 @@ class OperatorPolar(PolarApi):
         """Have an event delivered once more."""
         self.send("POST", "/v1/webhooks/events/{id}/redeliver", {"id": webhook_id})
 
-    def send(
+    def exchange(
         self,
         method: str,
         path: str,
         ids: Mapping[str, str] | None = None,
         *,
         query: Mapping[str, object] | None = None,
-        body: Mapping[str, object] | None = None,
-    ) -> tuple[int, bytes]:
-        """Send one request when it is its turn; where Polar has it wait, again after that."""
-        for _ in range(MAX_WAITS):
+        body: object = None,
+    ) -> httpx.Response:
+        """Send one request when it is its turn; where Polar has it wait, again after that, unless that is for long."""
+        waits = 0
+        while True:
             self._pace.wait()
-            try:
-                return super().send(method, path, ids, query=query, body=body)
-            except PolarApiError as error:
-                if error.status != 429:
-                    raise
-                seconds = error.retry_after if error.retry_after is not None else USUAL_WAIT_SECONDS
+            response = super().exchange(method, path, ids, query=query, body=body)
+            if response.status_code != 429 or waits == MAX_WAITS:
+                return response
+            asked = refusal(response).retry_after
+            seconds = USUAL_WAIT_SECONDS if asked is None else asked
+            if seconds > LONGEST_WAIT_SECONDS:
+                return response
             note(f"Polar asks to wait for {seconds} s.")
             time.sleep(seconds)
-        return super().send(method, path, ids, query=query, body=body)
+            waits += 1

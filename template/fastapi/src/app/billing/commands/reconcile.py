@@ -1,14 +1,25 @@
 """`reconcile`: compares customers with Polar, and corrects what differs."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from app.billing import repository
 from app.billing.commands.audit import audit
-from app.billing.commands.console import AsJson, Refused, bad, good, note, progress, show, warn
+from app.billing.commands.console import (
+    AsJson,
+    Refused,
+    bad,
+    end_interrupted,
+    good,
+    interruptible,
+    note,
+    progress,
+    show,
+    warn,
+)
 from app.billing.commands.polar import OperatorPolar
 from app.billing.commands.project import open_project, polar_of
 from app.billing.context import Billing
@@ -40,25 +51,30 @@ def reconcile(
         if not dry_run:
             with billing.database.write() as connection:
                 audit(connection, "reconcile", user or "all")
-        results, compared = _compare_all(billing, ids, dry_run=dry_run)
+        with interruptible() as interrupted:
+            results, compared = _compare_all(billing, ids, interrupted, dry_run=dry_run)
     failed = sum(result["outcome"] == "failed" for result in results)
     lines = [line for result in results for line in _lines(result)]
     verb = "Compared" if dry_run else "Reconciled"
     lines.append(f"{verb}: {compared} customer(s), {len(results) - failed} differed, {failed} failed.")
-    following = _following(ids, compared, results) if compared < len(ids) else None
+    is_stopped = compared < len(ids)
+    following = _following(ids, compared, results, after) if is_stopped else None
     show({"compared": compared, "customers": results, "next": following}, lines, as_json=as_json)
-    if compared < len(ids):
-        note("Stopped." if following is None else f"Stopped. Go on with --after {following}")
-    if failed or compared < len(ids):
+    advice = f"Go on with --after {following}" if following else "Run it again."
+    if is_stopped and interrupted():
+        end_interrupted(compared, len(ids), advice)
+    if is_stopped:
+        note(f"Stopped after {compared} of {len(ids)}: three in a row failed. {advice}")
+    if failed:
         raise typer.Exit(1)
 
 
-def _following(ids: Sequence[str], compared: int, results: Sequence[dict[str, Any]]) -> str | None:
+def _following(ids: Sequence[str], compared: int, results: Sequence[dict[str, Any]], after: str) -> str | None:
     """Return the last customer before those that are to be compared, which are the last that failed too."""
     failed = {result["customer"] for result in results if result["outcome"] == "failed"}
     while compared and ids[compared - 1] in failed:
         compared -= 1
-    return ids[compared - 1] if compared else None
+    return ids[compared - 1] if compared else after or None
 
 
 def _customers(billing: Billing, user: str | None, after: str) -> list[str]:
@@ -79,20 +95,19 @@ def _of_user(polar: OperatorPolar, user: str) -> set[str]:
         return set()
 
 
-def _compare_all(billing: Billing, ids: Sequence[str], *, dry_run: bool) -> tuple[list[dict[str, Any]], int]:
+def _compare_all(
+    billing: Billing, ids: Sequence[str], interrupted: Callable[[], bool], *, dry_run: bool
+) -> tuple[list[dict[str, Any]], int]:
     """Return what differed or failed, and how many were compared until it ended or was stopped."""
     results: list[dict[str, Any]] = []
     compared = failures = 0
-    try:
-        for result in _compare_each(billing, ids, dry_run=dry_run):
-            compared += 1
-            failures = failures + 1 if result["outcome"] == "failed" else 0
-            if result["outcome"] != "equal":
-                results.append(result)
-            if failures == MAX_FAILURES_IN_A_ROW:
-                break
-    except KeyboardInterrupt:
-        pass
+    for result in _compare_each(billing, ids, dry_run=dry_run):
+        compared += 1
+        failures = failures + 1 if result["outcome"] == "failed" else 0
+        if result["outcome"] != "equal":
+            results.append(result)
+        if interrupted() or failures == MAX_FAILURES_IN_A_ROW:
+            break
     return results, compared
 
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,7 +10,18 @@ import typer
 
 from app.billing import inbox, repository
 from app.billing.commands.audit import audit
-from app.billing.commands.console import AsJson, Refused, Yes, bad, confirm, good, progress, show
+from app.billing.commands.console import (
+    AsJson,
+    Refused,
+    Yes,
+    bad,
+    confirm,
+    end_interrupted,
+    good,
+    interruptible,
+    progress,
+    show,
+)
 from app.billing.commands.polar import OperatorPolar
 from app.billing.commands.project import open_project, polar_of
 from app.billing.context import Billing
@@ -72,13 +83,16 @@ def replay(
         if events:
             with billing.database.write() as connection:
                 audit(connection, "replay", str(choice))
-        results = list(_replay(billing, events, from_polar=from_polar, reactions=reactions))
+        with interruptible() as interrupted:
+            results = list(_replay(billing, events, interrupted, from_polar=from_polar, reactions=reactions))
     stuck = sum(result["outcome"] not in DONE for result in results)
     lines = [
         (good if result["outcome"] in DONE else bad)(" ".join(part for part in result.values() if part))
         for result in results
     ]
     show({"events": results}, [*lines, f"Replayed: {len(results)} event(s), {stuck} failed."], as_json=as_json)
+    if len(results) < len(events):
+        end_interrupted(len(results), len(events), "Run it again: nothing is applied twice.")
     if stuck:
         raise typer.Exit(1)
 
@@ -127,7 +141,9 @@ def _own_endpoint(polar: OperatorPolar, app_url: str) -> str:
     raise Refused(f"Polar has no webhook endpoint for {address}.")
 
 
-def _replay(billing: Billing, events: dict[str, str], *, from_polar: bool, reactions: bool) -> Iterator[dict[str, str]]:
+def _replay(
+    billing: Billing, events: dict[str, str], interrupted: Callable[[], bool], *, from_polar: bool, reactions: bool
+) -> Iterator[dict[str, str]]:
     for webhook_id, kind in progress(events.items(), "Replaying", len(events)):
         if from_polar:
             outcome = _redeliver(polar_of(billing), webhook_id)
@@ -135,6 +151,8 @@ def _replay(billing: Billing, events: dict[str, str], *, from_polar: bool, react
             handlers = own_reactions if reactions else None
             outcome = str(inbox.replay(billing.database, webhook_id, time.time_ns() // 1000, handlers) or "missing")
         yield {"webhook_id": webhook_id, "type": kind, "outcome": outcome}
+        if interrupted():
+            return
 
 
 def _redeliver(polar: OperatorPolar, webhook_id: str) -> str:

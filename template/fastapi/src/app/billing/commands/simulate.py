@@ -11,7 +11,19 @@ from rich.text import Text
 
 from app.auth.user import is_user_id
 from app.billing.catalog import catalog
-from app.billing.commands.console import AsJson, Refused, bad, columns, good, note, progress, show, warn
+from app.billing.commands.console import (
+    AsJson,
+    Refused,
+    bad,
+    columns,
+    end_interrupted,
+    good,
+    interruptible,
+    note,
+    progress,
+    show,
+    warn,
+)
 from app.billing.commands.project import open_settings
 from app.billing.events import EVENTS
 from app.billing.simulation.play import Played, Told, arranged, play
@@ -110,11 +122,12 @@ def simulate(
         raise Refused("POLAR_SERVER is production: nothing is simulated there.")
     app = RunningApp(url, settings.polar_webhook_secret[0].get_secret_value())
     simulation = Simulation(app, settings, user, header, duplicates, seed if shuffle else None)
-    if event is not None:
-        lives = [simulation.event(event)]
-    else:
-        lives = [simulation.scenario(each) for each in progress(chosen, "Simulating", len(chosen))]
-    _show(lives, url, as_json)
+    lives = _play_all(simulation, chosen) if event is None else [simulation.event(event)]
+    is_expected = _show(lives, url, as_json)
+    if len(lives) < len(chosen):
+        end_interrupted(len(lives), len(chosen), "What was played stays in the database.")
+    if not is_expected:
+        raise typer.Exit(1)
 
 
 def _choose(known: Mapping[str, Scenario], named: Sequence[str], every: bool, event: str | None) -> list[Scenario]:
@@ -136,6 +149,17 @@ def _check(user: str | None, header: str | None) -> None:
         raise typer.BadParameter("must be NAME: VALUE, with the --user that it signs in", param_hint="--header")
 
 
+def _play_all(simulation: Simulation, chosen: Sequence[Scenario]) -> list[Life]:
+    """Play scenarios, as many as there are before Ctrl-C."""
+    lives = []
+    with interruptible() as interrupted:
+        for scenario in progress(chosen, "Simulating", len(chosen)):
+            lives.append(simulation.scenario(scenario))
+            if interrupted():
+                break
+    return lives
+
+
 def _list(known: Mapping[str, Scenario], as_json: bool) -> None:
     roles = roles_in(catalog)
     rows = [(each.name, each.about, why_not(each, roles)) for each in known.values()]
@@ -144,8 +168,8 @@ def _list(known: Mapping[str, Scenario], as_json: bool) -> None:
     show({"scenarios": [dict(zip(names, row, strict=True)) for row in rows]}, lines, as_json=as_json)
 
 
-def _show(lives: Sequence[Life], url: str, as_json: bool) -> None:
-    """Show what was played; end with 1 where something is not as expected, or nothing was played."""
+def _show(lives: Sequence[Life], url: str, as_json: bool) -> bool:
+    """Show what was played. Returns whether something was, and all of it as expected."""
     wrong = sum(life.as_expected is False for life in lives)
     skipped = sum(life.skipped is not None for life in lives)
     if any(step.after is None for life in lives for step in life.steps):
@@ -153,8 +177,7 @@ def _show(lives: Sequence[Life], url: str, as_json: bool) -> None:
     lines = [line for life in lives for line in _timeline(life)]
     lines.append(f"Played: {len(lives) - skipped}, not as expected: {wrong}, skipped: {skipped}.")
     show({"url": url, "scenarios": [asdict(life) for life in lives]}, lines, as_json=as_json)
-    if wrong or skipped == len(lives):
-        raise typer.Exit(1)
+    return not wrong and skipped < len(lives)
 
 
 def _timeline(life: Life) -> Iterator[str | Text]:

@@ -8,6 +8,7 @@ import typer
 from pydantic import SecretStr
 
 from app.auth.user import is_user_id
+from app.billing.commands.audit import announce
 from app.billing.commands.console import AsJson, Refused, show
 from app.billing.commands.project import open_settings
 from app.settings import Settings
@@ -31,6 +32,7 @@ def token(
         raise Refused("AUTH_JWT_SECRET is not set, so there is nothing to sign with.")
     if not is_user_id(user):
         raise typer.BadParameter("must be 1 to 255 characters", param_hint="--user")
+    announce("token", user)
     signed = sign(settings, settings.auth_jwt_secret, user, email)
     show({"token": signed, "expires_in": LIFETIME_SECONDS}, [signed], as_json=as_json)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from app.billing import repository
+from app.billing.commands.audit import announce
 from app.billing.commands.console import AsJson, columns, show
 from app.billing.commands.project import open_project
 from app.billing.time import to_iso
@@ -23,6 +24,7 @@ def unlinked(
     Example: uv run billing unlinked --limit 10 --personal
     """
     with open_project() as billing, billing.database.read() as connection:
+        announce("unlinked", "personal data" if personal else "all")
         rows = repository.unlinked_customers(connection, after, limit + 1)
     customers = [
         {"customer": row.id, "created_at": to_iso(row.created_us)}

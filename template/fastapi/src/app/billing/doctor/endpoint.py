@@ -71,7 +71,7 @@ def endpoint_secret(x: Examination) -> Iterator[Found]:
 def deliveries_failing(x: Examination) -> Iterator[Found]:
     """Count the failures among the newest deliveries, by their cause."""
     for endpoint in _ours(x):
-        deliveries, _ = x.polar.page("/v1/webhooks/deliveries", 1, {"endpoint_id": text(endpoint, "id")})
+        deliveries = x.polar.deliveries(str(endpoint.get("id")))
         failed = [delivery for delivery in deliveries if delivery.get("succeeded") is False]
         codes = Counter(delivery.get("http_code") for delivery in failed)
         for code, count in sorted(codes.items(), key=lambda entry: entry[0] or 0):

@@ -1,20 +1,29 @@
 """Asking Polar, with answers as they are: status, headers, JSON."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from itertools import islice
+from typing import Literal, TypeVar
 
-from polar import PolarNetworkError
-
+from app.billing.commands.polar import OperatorPolar
 from app.billing.doctor.skipped import Skipped
-from app.billing.polar_sdk import sdk
-from app.billing.read import Json, mapping
+from app.billing.polar import PAGE_SIZE, PolarApiError, TooManyPages
+from app.billing.read import Json
+from app.billing.reconcile import PolarGone
 
-PAGE_SIZE = 100
-MAX_PAGES = 50
 TIMEOUT_SECONDS = 10.0
+LIMITED = "Polar limits how often it is asked; try later."
+REASONS = {
+    0: "No answer from Polar.",
+    200: "Polar's answer cannot be read.",
+    401: "Polar refuses the token.",
+    403: "The token lacks a scope.",
+    429: LIMITED,
+}
+
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True)
@@ -39,33 +48,26 @@ class Answer:
     @property
     def refusal(self) -> str:
         """Why the answer is no use."""
-        reasons = {
-            401: "Polar refuses the token.",
-            403: "The token lacks a scope.",
-            429: "Polar limits how often it is asked; try later.",
-        }
-        return reasons.get(self.status, f"Polar answered {self.status}.")
+        return _reason(self.status)
 
 
 class PolarSide:
-    """Polar as the token of the project sees it; each list is asked for once."""
+    """Polar as the token of the project sees it; each list is asked for once.
+
+    Where Polar does not answer, or has us wait for too long, nothing more is asked: each check would wait once more.
+    """
 
     def __init__(self, token: str, server: Literal["sandbox", "production"], base_url: str | None) -> None:
         self.server = server
         self.token = token
-        self._sdk = sdk.Polar(token, environment=server, base_url=base_url, timeout=TIMEOUT_SECONDS)
-        self._reached = True
+        self._api = OperatorPolar(token, environment=server, base_url=base_url, timeout=TIMEOUT_SECONDS)
+        self._silent: str | None = None
 
     def ask(self, method: str, path: str, query: Mapping[str, object] | None = None, body: object = None) -> Answer:
-        """Send one request. Where Polar does not answer, nothing more is asked: each would wait for a time-out."""
-        if not self._reached:
-            raise Skipped("No answer from Polar.")
-        client = self._sdk.products.client
-        try:
-            response = client.send_request(client.build_request(method, path, {}, dict(query or {}), body))
-        except PolarNetworkError:
-            self._reached = False
-            raise Skipped("No answer from Polar.") from None
+        """Send one request."""
+        response = self._told(lambda: self._api.exchange(method, path, query=query, body=body))
+        if response.status_code == 429:
+            self._silent = LIMITED
         return Answer(response.status_code, response.headers, _json(response.content))
 
     @cached_property
@@ -76,35 +78,46 @@ class PolarSide:
     @cached_property
     def products(self) -> list[Json]:
         """All products, archived ones too."""
-        return self.all("/v1/products/")
+        return self._told(lambda: list(self._api.pages("/v1/products/", {})))
 
     @cached_property
     def endpoints(self) -> list[Json]:
         """All webhook endpoints."""
-        return self.all("/v1/webhooks/endpoints")
+        return self._told(lambda: list(self._api.endpoints()))
 
-    def all(self, path: str, query: Mapping[str, object] | None = None) -> list[Json]:
-        """Return all items of a list."""
-        items: list[Json] = []
-        for page in range(1, MAX_PAGES + 1):
-            found, last = self.page(path, page, query)
-            items += found
-            if page >= last:
-                break
-        return items
+    def deliveries(self, endpoint_id: str) -> list[Json]:
+        """Return the newest deliveries to an endpoint."""
+        return self._told(lambda: list(islice(self._api.deliveries({"endpoint_id": endpoint_id}), PAGE_SIZE)))
 
-    def page(self, path: str, page: int, query: Mapping[str, object] | None = None) -> tuple[list[Json], int]:
-        """Return one page of a list and the number of the last."""
-        answer = self.ask("GET", path, {**(query or {}), "page": page, "limit": PAGE_SIZE})
-        body = answer.body
-        if answer.status != 200 or not isinstance(body, dict) or not isinstance(body.get("items"), list):
-            raise Skipped(answer.refusal)
-        last = mapping(body, "pagination").get("max_page")
-        return [item for item in body["items"] if isinstance(item, dict)], last if isinstance(last, int) else page
+    def customer_state(self, customer_id: str) -> Json | None:
+        """Return a customer's state; None where Polar has no such customer."""
+        return self._told(lambda: self._state(customer_id))
+
+    def _state(self, customer_id: str) -> Json | None:
+        try:
+            return self._api.customer_state(customer_id)
+        except PolarGone:
+            return None
+
+    def _told(self, ask: Callable[[], Told]) -> Told:
+        if self._silent:
+            raise Skipped(self._silent)
+        try:
+            return ask()
+        except TooManyPages:
+            raise Skipped("Polar's list is longer than can be read.") from None
+        except PolarApiError as error:
+            if error.status in {0, 429}:
+                self._silent = _reason(error.status)
+            raise Skipped(_reason(error.status)) from None
+
+
+def _reason(status: int) -> str:
+    return REASONS.get(status, f"Polar answered {status}.")
 
 
 def _json(content: bytes) -> object:
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

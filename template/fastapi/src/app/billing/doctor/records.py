@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from urllib.parse import quote
 
 from sqlalchemy import Connection, text
 
@@ -10,7 +9,7 @@ from app.billing.catalog import catalog
 from app.billing.doctor.checks import RECORDS
 from app.billing.doctor.examination import Examination, Found
 from app.billing.doctor.skipped import Skipped
-from app.billing.read import objects
+from app.billing.read import Json, Unreadable, objects
 
 HELD = """
 SELECT product_id, COUNT(*) AS number FROM (
@@ -63,14 +62,18 @@ def _live_here(connection: Connection, customer_id: str) -> set[str]:
 
 
 def _live_at_polar(x: Examination, customer_id: str) -> set[str]:
-    answer = x.polar.ask("GET", f"/v1/customers/{quote(customer_id, safe='')}/state")
-    if answer.error == "ResourceNotFound":
-        return set()
-    if answer.status != 200 or not isinstance(answer.body, dict):
-        raise Skipped(answer.refusal)
-    live, granted = (objects(answer.body, name) for name in ("active_subscriptions", "granted_benefits"))
-    held = {f"subscription {item.get('id')} {item.get('status')}" for item in live}
-    return held | {f"grant {item.get('id')}" for item in granted}
+    state = x.polar.customer_state(customer_id)
+    try:
+        return set() if state is None else set(_live_in(state))
+    except Unreadable:
+        raise Skipped("Polar's answer cannot be read.") from None
+
+
+def _live_in(state: Json) -> Iterator[str]:
+    for subscription in objects(state, "active_subscriptions"):
+        yield f"subscription {subscription.get('id')} {subscription.get('status')}"
+    for grant in objects(state, "granted_benefits"):
+        yield f"grant {grant.get('id')}"
 
 
 def _found(sql: str, x: Examination) -> Iterator[Found]:

@@ -70,7 +70,7 @@ def _status(report: Json) -> Iterator[str]:
     status = report["status"]
     api, settings, tables = status["api"], status["settings"], status["tables"]
     yield from ("", "## Status", "")
-    yield f"- API version: {api['version']}, to be removed in {api['removed']}"
+    yield f"- API version: {api['version']}, removed on {api['earliest_removal']} at the earliest"
     if settings:
         yield f"- Server: {settings['server']}"
         yield f"- App: {escaped(settings['app_url'])}"

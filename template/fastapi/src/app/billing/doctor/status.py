@@ -7,8 +7,7 @@ from app.billing.doctor.environment import schemes
 from app.billing.doctor.examination import Examination
 from app.billing.doctor.products import shown_prices
 from app.billing.doctor.skipped import Skipped
-from app.billing.doctor.token import removal_month
-from app.billing.polar_sdk import API_VERSION
+from app.billing.polar_sdk import API_VERSION, EARLIEST_REMOVAL
 from app.billing.time import to_iso
 
 GROUPED = "SELECT {0} AS name, COUNT(*) AS number FROM {1} GROUP BY {0} ORDER BY {0}"
@@ -31,7 +30,7 @@ def products_found() -> list[dict[str, object]]:
 
 def status_of(x: Examination) -> dict[str, object]:
     """Return what is configured and what the tables count, as far as either can be read."""
-    version = {"version": API_VERSION, "removed": f"{removal_month(API_VERSION):%Y-%m}"}
+    version = {"version": API_VERSION, "earliest_removal": EARLIEST_REMOVAL}
     status: dict[str, object] = {"api": version, "settings": None, "tables": None}
     try:
         settings = x.billing.settings

@@ -1,16 +1,15 @@
 """The access token, the API version and the clock, by what Polar answers."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 
 from app.billing.doctor.checks import SCOPES_DANGEROUS, SCOPES_NEEDED
 from app.billing.doctor.examination import Examination, Found
 from app.billing.doctor.skipped import Skipped
-from app.billing.polar_sdk import API_VERSION
+from app.billing.polar_sdk import API_VERSION, EARLIEST_REMOVAL
 
 MAX_CLOCK_SKEW_SECONDS = 60
-MONTHS_ALIVE = 9
 DAYS_OF_WARNING = 60
 
 
@@ -51,17 +50,9 @@ def api_version_removed(x: Examination) -> Iterator[Found]:
 
 
 def api_version_ending(_x: Examination) -> Iterator[Found]:
-    """Report an API version near its end: each is removed with the third release after it, nine months later."""
-    removal = removal_month(API_VERSION)
-    if (removal - datetime.now(UTC)).days < DAYS_OF_WARNING:
-        yield Found(f"API version {API_VERSION}", f"is removed with the release of {removal:%Y-%m}")
-
-
-def removal_month(version: str) -> datetime:
-    """Return when a version is removed."""
-    year, month = (int(part) for part in version.split("-"))
-    years, months = divmod(month - 1 + MONTHS_ALIVE, 12)
-    return datetime(year + years, months + 1, 1, tzinfo=UTC)
+    """Report an API version near its end."""
+    if (date.fromisoformat(EARLIEST_REMOVAL) - datetime.now(UTC).date()).days <= DAYS_OF_WARNING:
+        yield Found(f"API version {API_VERSION}", f"may be removed from {EARLIEST_REMOVAL} on")
 
 
 def _has_scope(x: Examination, method: str, path: str) -> bool:

@@ -72,13 +72,13 @@ class Lifecycle:
         else:
             self.change(name, options)
             for kind in kinds:
-                yield self._event(f"{_kind(name)}.{kind}", self.snapshot(name))
+                yield self._event(f"{kind_of(name)}.{kind}", self.snapshot(name))
 
     def change(self, name: str, changes: Json) -> None:
         """Change an object; one that is not there yet is made."""
         entry = self.state.get(name)
         if entry is None:
-            entry = self.state[name] = {**self.objects[_kind(name)], **changes}
+            entry = self.state[name] = {**self.objects[kind_of(name)], **changes}
             news = entry
         else:
             news = {"modified_at": "@now", **changes} if changes else {}
@@ -88,9 +88,9 @@ class Lifecycle:
         """Return an object as it stands."""
         return self._plain(self.state[name])
 
-    def of_kind(self, kind: str) -> list[Json]:
+    def ofkind_of(self, kind: str) -> list[Json]:
         """Return all objects of a kind, as they stand."""
-        return [self.snapshot(name) for name in self.state if _kind(name) == kind]
+        return [self.snapshot(name) for name in self.state if kind_of(name) == kind]
 
     def customer_state(self, name: str) -> Json:
         """Return what Polar says of a customer as a whole."""
@@ -107,7 +107,7 @@ class Lifecycle:
         }
 
     def _owned(self, customer_id: str, kind: str, condition: Callable[[Json], bool] = lambda entry: True) -> list[Json]:
-        entries = [entry for name, entry in self.state.items() if _kind(name) == kind and condition(entry)]
+        entries = [entry for name, entry in self.state.items() if kind_of(name) == kind and condition(entry)]
         return [
             entry
             for entry in entries
@@ -123,7 +123,7 @@ class Lifecycle:
         """Give and take the benefits of a purchase as it stands now; or tell `kinds` of those that are given."""
         source, member = options["of"], options.get("member", "member")
         purchase = self.state[source]
-        product = self._of(purchase, "_product" if _kind(source) == "order" else "product")
+        product = self._of(purchase, "_product" if kind_of(source) == "order" else "product")
         entitled = not options.get("end") and self._of(purchase, "status") in _ENTITLED
         wanted = {benefit["id"]: benefit for benefit in product["benefits"]} if entitled else {}
         held = {benefit: name for (of, who, benefit), name in self._grants.items() if (of, who) == (source, member)}
@@ -138,7 +138,7 @@ class Lifecycle:
             name = self._grants.setdefault((source, member, benefit), f"benefit_grant:{len(self._grants)}")
             again = {"is_granted": True, "granted_at": "@now", "is_revoked": False, "revoked_at": None}
             first = {
-                f"{_kind(source)}_id": f"${source}.id",
+                f"{kind_of(source)}_id": f"${source}.id",
                 "customer": f"&{options.get('customer', 'customer')}",
                 "member": f"&{member}",
                 "benefit": Fixed(wanted[benefit]),
@@ -195,7 +195,7 @@ class Lifecycle:
         if first in self.names:
             return self.names[first]
         target = entry if first == "self" else self.state.get(first)
-        if target is None and _kind(first) not in self.objects:
+        if target is None and kind_of(first) not in self.objects:
             raise ValueError(f"{first}: no such name")
         if target is None or not rest:
             return None if target is None else self._plain(target)
@@ -210,5 +210,6 @@ class Lifecycle:
         return (self.now + offset).astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _kind(name: str) -> str:
+def kind_of(name: str) -> str:
+    """Return `order` for `order:renewal`."""
     return name.partition(":")[0]

@@ -11,7 +11,7 @@ from typing import Any
 from app.billing.catalog_types import Benefit, Catalog, Price, Product
 from app.billing.polar_sdk import API_VERSION
 from app.billing.policy_table import PAST_DUE_GRACE
-from app.billing.simulation.lifecycle import Event, Fixed, Lifecycle
+from app.billing.simulation.lifecycle import Event, Fixed, Lifecycle, kind_of
 
 Json = dict[str, Any]
 
@@ -92,9 +92,16 @@ def single_event(catalog: Catalog, kind: str, user: str) -> Event | None:
                     return event
     for life in lives:
         life.state.update(_beside_the_life(catalog))
-        if name in life.state:
-            return next(life.play([name, {}, verb]))
+        if known := _called(life, name):
+            return next(life.play([known, {}, verb]))
     return None
+
+
+def _called(life: Lifecycle, kind: str) -> str | None:
+    """Return the name of an object of a kind; a refund is made where there is an order."""
+    if kind == "refund" and "order" in life.state:
+        return kind
+    return next((name for name in life.state if kind_of(name) == kind), None)
 
 
 def _events(life: Lifecycle, scenario: Scenario) -> Iterator[Event]:
