@@ -59,7 +59,7 @@ describe("what Polar answers instead", () => {
     [500, () => json(503, { error: "ResourceNotFound" })],
     [expect.any(Number), () => new Response("<html>", { status: 404 })],
     [0, () => new Response("<html>", { status: 200 })],
-    [0, () => json(200, null)],
+    [200, () => json(200, null)],
     [0, () => Promise.reject(new TypeError("unreachable"))],
   ])("is otherwise an error that changes nothing (%#)", async (status, answer) => {
     polar.interrupt = answer as () => Response;
