@@ -46,10 +46,12 @@ class Pytest:
         self.stage = stage
         self.output = stage.with_suffix(".txt")
         stage.mkdir(parents=True)
+        env = python.variables(stage)
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # the next project has most of it too
         with self.output.with_suffix(".log").open("w") as log:
             self.process = subprocess.Popen(
                 [python.bin("python"), _RUNNER],
-                env=python.variables(stage),
+                env=env,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -86,8 +87,15 @@ def test_broken_fastapi_apps_are_noticed(template: Path, tmp_path: Path) -> None
     assert "test_fails" in told(apps.own_tests(files, _said.append))
 
 
-def test_on_a_stage_no_project_leaves_anything_to_the_next(template: Path, tmp_path: Path) -> None:
+def test_on_a_stage_no_project_leaves_anything_to_the_next(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two files of the same length within a second, and one that the next project has not."""
+
+    def copied_within_a_second(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes())
+        os.utime(target, (1_700_000_000, 1_700_000_000))
+
     projects = pair(template, tmp_path, "fastapi")
     for name, number in (("sound", 1), ("broken", 2)):
         (projects[name] / "src" / "app" / "number.py").write_text(f"NUMBER = {number}\n")
@@ -96,6 +104,7 @@ def test_on_a_stage_no_project_leaves_anything_to_the_next(template: Path, tmp_p
         )
     (projects["sound"] / "tests" / "test_fails.py").write_text("def test_fails() -> None:\n    assert False\n")
     python = FastApis(projects, template).python
+    monkeypatch.setattr(shutil, "copyfile", copied_within_a_second)
     with Pytest(python, tmp_path / "stage", []) as stage:
         everything = ["tests/test_number.py", "tests/test_fails.py"]
         for _ in range(2):
