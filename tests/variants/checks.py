@@ -189,7 +189,9 @@ class Workers:
         names = list(self.projects)
         for at in range(0, len(names), _AT_ONCE):
             faults.append(self._tested(names[at : at + _AT_ONCE], isolate))
-            say(f"own tests of Workers: {min(at + _AT_ONCE, len(names))} of {len(names)}")
+            ill = len(together(*faults))
+            done = f"{min(at + _AT_ONCE, len(names))} of {len(names)}{f', {ill} with faults' if ill else ''}"
+            say(f"own tests of Workers: {done}")
         return together(*faults)
 
     def _tested(self, names: list[str], isolate: bool) -> Faults:
