@@ -45,8 +45,10 @@ def _one_postgres() -> Iterator[None]:
     with TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
         server = postgres_server.get_server(folder, cleanup_mode="delete")
         postgres_server.get_server = lambda *_arguments, **_named: _Shared(server.get_uri())
-        yield
-        server.cleanup()
+        try:
+            yield
+        finally:  # also where whoever asked is gone
+            server.cleanup()
 
 
 class _Shared:
