@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import apps, deliveries, recorded
 from tests.support.process import free_port
-from tests.variants.replayed import other_answers
+from tests.variants.replayed import replayed
 
 _FOLDER = recorded.folder()
 pytestmark = pytest.mark.skipif(_FOLDER is None, reason="POLAR_RECORDED names no folder with recorded histories")
@@ -41,9 +41,7 @@ def first_accounts() -> dict[str, Account]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every runtime and store; with `--all-variants` other answers too."""
-    everything = metafunc.config.getoption("--all-variants")
-    replayed = (*apps.VARIANTS, *(other_answers() if everything else ()))
-    metafunc.parametrize("variant", replayed, ids=lambda variant: variant.name)
+    metafunc.parametrize("variant", replayed(metafunc.config), ids=lambda variant: variant.name)
 
 
 @pytest.mark.parametrize(("mode", "scheme"), RUNS)

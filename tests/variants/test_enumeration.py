@@ -145,12 +145,12 @@ def _differences(one: Path, other: Path) -> list[str]:
 
 @pytest.mark.parametrize("runtime", ["worker", "fastapi"])
 def test_only_what_a_test_reads_makes_it_run_again(runtime: str, template: Path, tmp_path: Path) -> None:
-    def tests(name: str, **changed: Any) -> dict[str, str]:
+    def tests(name: str, **changed: Any) -> dict[str, frozenset[str]]:
         project = rendering.render(template, tmp_path / name, {"runtime": runtime, **changed}, None)
         files = Project(project, template)
         return own_tests(files.files, generated(files.template), [str(changed.get("products"))])
 
-    def differ(changed: dict[str, str]) -> set[str]:
+    def differ(changed: dict[str, frozenset[str]]) -> set[str]:
         return {Path(name).stem.removeprefix("test_") for name in plain if plain[name] != changed.get(name)}
 
     plain = tests("plain")
@@ -161,6 +161,36 @@ def test_only_what_a_test_reads_makes_it_run_again(runtime: str, template: Path,
     assert everything >= {"webhook.test", "checkout.test"} or everything >= {"webhook_route", "checkout"}
     assert differ(tests("auth", auth="custom"))
     assert differ(tests("sold", products=["lifetime"], sells=["one_time"])) >= everything
+
+
+_READ = {
+    "src/app/main.py": "from app import mail\n",
+    "src/app/mail.py": "SENDER = 'nobody'\n",
+    "src/app/billing/catalog.py": "PRODUCTS = 1\n",
+    "tests/conftest.py": '"""Nothing of `app.main`."""\n\nimport pytest\n',
+    "tests/http/conftest.py": "from app.main import mail\n",
+    "tests/http/test_route.py": "import pytest\n",
+    "tests/billing/test_time.py": "# See app/mail.py\nimport pytest\n",
+    "tests/billing/test_sold.py": "from app.billing import catalog\n",
+    "tests/billing/test_named.py": 'COMMAND = "uvicorn app.main"\n',
+}
+READ: dict[str, tuple[dict[str, str], str, set[str]]] = {
+    "what a test imports, by way of others": ({"src/app/mail.py": "from app import x\n"}, "", {"route", "named"}),
+    "a literal of what was generated": ({"src/app/mail.py": "SENDER = 'somebody'\n"}, "", set()),
+    "a catalogue of another kind": ({}, "one_time", {"sold"}),
+    "the products themselves": ({"src/app/billing/catalog.py": "PRODUCTS = 2\nMORE = 1\n"}, "", set()),
+    "a conftest of other tests": ({"tests/http/conftest.py": "import os\n"}, "", {"route"}),
+    "the conftest of all": ({"tests/conftest.py": "import os\n"}, "", {"route", "time", "sold", "named"}),
+}
+
+
+@pytest.mark.parametrize("change", READ)
+def test_a_test_runs_again_where_something_that_it_reads_is_other(change: str) -> None:
+    changed, kind, again = READ[change]
+    rendered = ["src/app/main.py", "src/app/mail.py", "src/app/billing/catalog.py"]
+    before = own_tests(_READ, rendered, ["d1", "subscriptions"])
+    after = own_tests({**_READ, **changed}, rendered, ["d1", kind or "subscriptions"])
+    assert {Path(name).stem for name in before if before[name] != after[name]} == {f"test_{name}" for name in again}
 
 
 PLANTED = {

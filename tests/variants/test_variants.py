@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.variants import tiers
-from tests.variants.checks import Faults, Say, Workers
+from tests.variants.checks import FastApis, Faults, Say, Workers
 from tests.variants.combinations import Variant, legal, pairwise, polar_servers, variants
 from tests.variants.tiers import Rendered
 
@@ -88,3 +88,10 @@ def test_a_worker_passes_its_tests_as_its_user_runs_them(
     folder = f"alone-{tmp_path_factory.getbasetemp().name}"
     with Workers(folder, every.rendered.of("worker", [first]), every.rendered.template) as worker:
         _nothing_wrong(every, worker.own_tests(isolate=True))
+
+
+def test_a_fastapi_app_passes_its_tests_as_its_user_runs_them(every: Every) -> None:
+    """On a Postgres of its own, which for all variants would take too long."""
+    first = next(variant for variant in every.some if variant.answers["database"] == "postgres")
+    app = FastApis(every.rendered.of("fastapi", [first]), every.rendered.template)
+    _nothing_wrong(every, app.own_tests_alone())

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.variants import rendering
 from tests.variants.checks import CORES, FastApis, Faults, Say, Workers, together
 from tests.variants.combinations import NONE, Variant
-from tests.variants.dependencies import own_tests
+from tests.variants.dependencies import code_key, own_tests
 from tests.variants.files import Project, generated
 
 GOALS = {"a": 0.25, "b and c": 3.0}  # seconds a variant, amortised, on two idle cores
@@ -52,7 +52,10 @@ class Rendered:
     variants: list[Variant]
     folder: Path
     faults: Faults = field(default_factory=dict)
-    tests: dict[int, dict[str, str]] = field(default_factory=dict)  # by the variant's number and the file: its key
+    # By the variant's number and the file: its keys.
+    tests: dict[int, dict[str, frozenset[str]]] = field(default_factory=dict)
+
+    alike: dict[str, str] = field(default_factory=dict)  # by number: equal where code differs in literals alone
 
     def project(self, variant: Variant) -> Path:
         """Where it is."""
@@ -64,9 +67,9 @@ class Rendered:
         wanted: dict[str, list[str]] = {}
         for variant in variants:
             keys = self.tests.get(variant.number, {})
-            if new := [file for file, key in keys.items() if key not in seen]:
+            if new := [file for file, needs in keys.items() if needs - seen]:
                 wanted[f"{variant.number:03}"] = new
-            seen |= set(keys.values())
+            seen = seen.union(*keys.values())
         return wanted
 
     def of(self, runtime: str, variants: Sequence[Variant]) -> dict[str, Path]:
@@ -89,7 +92,9 @@ def render(
             project = rendering.render(template, done.project(variant), variant.answers, url)
             files = Project(project, template)
             wrong = list(files.faults())
-            done.tests[variant.number] = own_tests(files.files, generated(files.template), _chosen(variant))
+            read = files.files, generated(files.template)
+            done.tests[variant.number] = own_tests(*read, _data(variant))
+            done.alike[f"{variant.number:03}"] = code_key(*read)
         except Exception as error:  # any error is a fault of this variant, and the others go on
             wrong = [f"does not render: {type(error).__name__}: {error}"]
         if wrong:
@@ -99,9 +104,10 @@ def render(
     return done
 
 
-def _chosen(variant: Variant) -> list[str]:
-    """What is sold: the labels of what was chosen of several, as far as it switches anything."""
-    return [variant.labels[name] for name in variant.switching if isinstance(variant.answers[name], list)]
+def _data(variant: Variant) -> list[str]:
+    """Where it is stored, and what is sold: the labels of what was chosen of several, if it switches anything."""
+    chosen = [variant.labels[name] for name in variant.switching if isinstance(variant.answers[name], list)]
+    return [variant.labels["database"], *chosen]
 
 
 def types_and_lint(done: Rendered, variants: Sequence[Variant], folder: str, caches: Path, say: Say) -> Faults:
@@ -109,9 +115,9 @@ def types_and_lint(done: Rendered, variants: Sequence[Variant], folder: str, cac
     faults: list[Faults] = []
     if workers := done.of("worker", variants):
         with Workers(folder, workers, done.template) as checked:
-            faults += [checked.types_and_lint(say), checked.bundles(say)]
+            faults += [checked.types_and_lint(done.alike, say), checked.bundles(done.alike, say)]
     if apps := done.of("fastapi", variants):
-        faults.append(FastApis(apps, done.template).types_and_lint(caches, say))
+        faults.append(FastApis(apps, done.template).types_and_lint(caches, done.alike, say))
     return together(*faults)
 
 

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from tests.catalogues import ORGANIZATION_ID, identifier
-from tests.polar_server import API_VERSION, Answer
+from tests.polar_server import Answer
 from tests.support.polar_runtime import GONE, Call, PolarRuntime
 from tests.support.render import ROOT
 
@@ -139,7 +139,7 @@ class Polar(PolarRuntime):
             "organization": {"id": ORGANIZATION_ID},
             **self.roles,
         }
-        return Life(user, self, engine().Lifecycle(_objects(), names, API_VERSION, self.now() - _AGO))
+        return Life(user, self, engine().Lifecycle(_objects(), names, self.api_version, self.now() - _AGO))
 
     def keep(self, life: Life) -> None:
         """Answer as the life stands now."""
