@@ -68,7 +68,7 @@ EVERYBODY_HAS_ACCESS = Mutation(
 )  # fmt: skip
 ANY_SIGNATURE = Mutation(
     "any signature will do",
-    (Edit(_WEBHOOK, '    return headers["webhook-signature"] !== undefined;\n', _VERIFIER_TS),),
+    (Edit(_WEBHOOK, '    return headers["webhook-signature"] === undefined ? null : {};\n', _VERIFIER_TS),),
     (Edit(_INBOX, '        return _Signed(None) if "webhook-signature" in headers else None\n', _VERIFIER_PY),),
     {
         "webhook_wrong_signature": ("POST /webhooks/polar",),
