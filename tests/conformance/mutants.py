@@ -197,8 +197,8 @@ MUTANTS = (
     Mutant(
         "fastapi: any 404 means gone",
         f"{_FASTAPI}polar.py",
-        'if status == 404 and error == "ResourceNotFound" else',
-        "if status == 404 else",
+        'if response.status_code == 404 and error == "ResourceNotFound" else',
+        "if response.status_code == 404 else",
         _black_box("faults", "cannot_read_polar", "fastapi-sqlite"),
     ),
     Mutant(
