@@ -89,13 +89,6 @@ MUTANTS = (
         _any_order("worker-d1"),
     ),
     Mutant(
-        "worker: a late event of a deleted customer keeps its body",
-        f"{_WORKER}store/inbox-store.ts",
-        "WHERE id = ?5 AND deleted_us IS NOT NULL) THEN NULL",
-        "WHERE id = ?5 AND deleted_us IS NOT NULL) THEN ?6",
-        _any_order("worker-d1"),
-    ),
-    Mutant(
         "worker: reconcile leaves rows that differ",
         f"{_WORKER}reconcile.ts",
         "[updateUnmoved(db, table, old, changes)]",

@@ -178,6 +178,8 @@ describe("personal data", () => {
       const deletion = event("customer.deleted", 4, deleted);
       for (const sent of first ? [deletion, ...events] : [...events, deletion]) await deliver(sent);
       await deliver(event("customer.updated", 9, OWNER));
+      await deliver(event("subscription.updated", 10, polar.subscription(200, OWNER)));
+      await deliver(event("refund.updated", 11, { id: "r", customer_id: OWNER.id }));
       expect(await rows("billing_customers")).toMatchObject([{ email: null, name: null, external_id: "user_100" }]);
       expect(await rows("billing_members")).toMatchObject([{ email: null, name: null }]);
       expect((await inbox()).every(({ body }) => body === null)).toBe(true);
