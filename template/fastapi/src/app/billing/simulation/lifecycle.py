@@ -88,7 +88,7 @@ class Lifecycle:
         """Return an object as it stands."""
         return self._plain(self.state[name])
 
-    def ofkind_of(self, kind: str) -> list[Json]:
+    def of_kind(self, kind: str) -> list[Json]:
         """Return all objects of a kind, as they stand."""
         return [self.snapshot(name) for name in self.state if kind_of(name) == kind]
 
