@@ -53,7 +53,19 @@ def server(
 
     Raises RuntimeError with the end of its log where it stops or does not answer in time.
     """
+    process = _started(command, cwd, env, url, log, timeout, tries=3)
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def _started(
+    command: Sequence[str | Path], cwd: Path, env: Mapping[str, str], url: str, log: Path, timeout: float, tries: int
+) -> subprocess.Popen[bytes]:
+    """Start it; once more where it found a port taken: wrangler looks for inner ones before it listens on them."""
     with log.open("ab") as output:
+        begin = output.tell()
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
@@ -63,11 +75,15 @@ def server(
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        try:
-            _wait_until_ready(process, url, log, timeout)
-            yield process
-        finally:
-            _stop(process)
+    try:
+        _wait_until_ready(process, url, log, timeout)
+    except BaseException as error:
+        _stop(process)
+        taken = b"Address already in use" in log.read_bytes()[begin:]
+        if tries > 1 and taken and isinstance(error, RuntimeError):
+            return _started(command, cwd, env, url, log, timeout, tries - 1)
+        raise
+    return process
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path, timeout: float) -> None:
