@@ -41,6 +41,8 @@ def _code_point_or_byte(character: str) -> str:
 def _quoted(text: str, escape: Callable[[str], str], either_quote: bool = False) -> str:
     """A string in double quotes; in single ones where that needs fewer escapes and the language has both."""
     quote = "'" if either_quote and text.count('"') > text.count("'") else '"'
+    if text.isprintable() and quote not in text and "\\" not in text:
+        return quote + text + quote
 
     def safe(character: str) -> str:
         if character == quote:

@@ -24,9 +24,9 @@ from tests.support.node import Workspace
 from tests.support.process import run
 from tests.support.python_env import PythonEnvironment
 from tests.variants.files import strict
+from tests.variants.processes import CORES
 from tests.variants.stage import Pytest, modules_of_others
 
-CORES = 2
 _AT_ONCE = 8  # Workers in one vitest process: each has a workerd of its own
 _TYPES = "worker-configuration.d.ts"
 _SLUG = re.compile(r'^  "name": "[^"]*",$', re.MULTILINE)

@@ -22,7 +22,7 @@ from typing import Any
 from tests.catalogues import CATALOGUES, large
 from tests.polar_server import AnyVersion
 from tests.support.render import polar_at
-from tests.variants import rendering
+from tests.variants import processes, rendering
 from tests.variants.questions import Combination, Questionnaire, Value
 
 # The largest one in short: nothing is asked 250 times to see a loop run.
@@ -87,13 +87,22 @@ def pairs(variant: Variant, among: Iterable[str] | None = None) -> set[Pair]:
 def legal(template: Path, polar_with: Callable[[str], str]) -> dict[Any, dict[str, Combination]]:
     """Every combination of what switches, and for each catalogue that allows it what it looks like there."""
     found: dict[Any, dict[str, Combination]] = defaultdict(dict)
-    with tempfile.TemporaryDirectory() as folder:
-        for catalogue in OF_POLAR:
-            nowhere = Path(folder, catalogue)
-            with polar_at(polar_with(catalogue)), rendering.worker(template, nowhere, {}) as worker:
-                for combination in Questionnaire(worker).combinations():
-                    found[combination.key][catalogue] = combination
+    catalogues = list(OF_POLAR)
+    everywhere = processes.each(partial(_legal_at, template), map(polar_with, catalogues))
+    for catalogue, combinations_there in zip(catalogues, everywhere, strict=True):
+        for combination in combinations_there:
+            found[combination.key][catalogue] = combination
     return {key: _without_polar(by_catalogue) for key, by_catalogue in found.items()}
+
+
+def _legal_at(template: Path, polar_url: str) -> list[Combination]:
+    """Every combination where Polar is there."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        polar_at(polar_url),
+        rendering.worker(template, Path(folder, "nowhere"), {}) as worker,
+    ):
+        return list(Questionnaire(worker).combinations())
 
 
 def _without_polar(by_catalogue: dict[str, Combination]) -> dict[str, Combination]:

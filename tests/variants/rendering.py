@@ -35,6 +35,17 @@ class _Worker(Worker):
     def jinja_env(self) -> SandboxedEnvironment:
         return _environment(str(self.src_path))
 
+    @cached_property
+    def answers_relpath(self) -> Path:
+        return super().answers_relpath
+
+    def _render_template(self) -> None:
+        """The answers are complete: what every path and file sees of them is put together once."""
+        assert self.answers_relpath  # before it can change the context that all share
+        context = self._render_context()
+        self._render_context = lambda: dict(context)  # type: ignore[method-assign]
+        super()._render_template()
+
     def _sync_git_index_executable_bit(self, dst_relpath: Path, src_mode: int) -> None:
         """Nothing to do outside a repository."""
 

@@ -10,13 +10,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from tests.variants import rendering
-from tests.variants.checks import CORES, FastApis, Faults, Say, Workers, together
+from tests.variants import processes, rendering
+from tests.variants.checks import FastApis, Faults, Say, Workers, together
 from tests.variants.combinations import NONE, Variant
 from tests.variants.dependencies import code_key, own_tests
 from tests.variants.files import Project, generated
+from tests.variants.processes import CORES
 
 GOALS = {"a": 0.25, "b and c": 3.0}  # seconds a variant, amortised, on two idle cores
 
@@ -59,7 +61,7 @@ class Rendered:
 
     def project(self, variant: Variant) -> Path:
         """Where it is."""
-        return self.folder / f"{variant.number:03}"
+        return _project(self.folder, variant)
 
     def different(self, variants: Sequence[Variant]) -> dict[str, list[str]]:
         """The test files that run in each project: those that none before it has run but for literals."""
@@ -86,22 +88,34 @@ def render(
 ) -> Rendered:
     """Tier a."""
     done = Rendered(template, variants, folder)
-    for count, variant in enumerate(variants, 1):
-        url = None if variant.catalogue == NONE else polar_with(variant.catalogue)
-        try:
-            project = rendering.render(template, done.project(variant), variant.answers, url)
-            files = Project(project, template)
-            wrong = list(files.faults())
-            read = files.files, generated(files.template)
-            done.tests[variant.number] = own_tests(*read, _data(variant))
-            done.alike[f"{variant.number:03}"] = code_key(*read)
-        except Exception as error:  # any error is a fault of this variant, and the others go on
-            wrong = [f"does not render: {type(error).__name__}: {error}"]
+    jobs = [(variant, None if variant.catalogue == NONE else polar_with(variant.catalogue)) for variant in variants]
+    read = processes.each(partial(_read, template, folder), jobs, at_once=4)
+    for count, (variant, (wrong, tests, alike)) in enumerate(zip(variants, read, strict=True), 1):
+        done.tests[variant.number] = tests
+        done.alike[f"{variant.number:03}"] = alike
         if wrong:
             done.faults[f"{variant.number:03}"] = wrong
         if count % 25 == 0 or count == len(variants):
             say(f"rendered: {count} of {len(variants)}")
     return done
+
+
+def _read(
+    template: Path, folder: Path, job: tuple[Variant, str | None]
+) -> tuple[list[str], dict[str, frozenset[str]], str]:
+    """Render a variant with Polar at that address: what is wrong, the keys of its tests and that of its code."""
+    variant, polar_url = job
+    project = _project(folder, variant)
+    try:
+        files = Project(rendering.render(template, project, variant.answers, polar_url), template)
+        read = files.files, generated(files.template)
+        return list(files.faults()), own_tests(*read, _data(variant)), code_key(*read)
+    except Exception as error:  # any error is a fault of this variant, and the others go on
+        return [f"does not render: {type(error).__name__}: {error}"], {}, f"{variant.number:03}"
+
+
+def _project(folder: Path, variant: Variant) -> Path:
+    return folder / f"{variant.number:03}"
 
 
 def _data(variant: Variant) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from app.database import Database
 from tests.support.app import Shop, a_shop
@@ -24,10 +25,17 @@ def polar(running_stand_in: PolarStandIn) -> Iterator[PolarStandIn]:
     assert running_stand_in.violations == []
 
 
+@pytest.fixture(scope="session")
+def event_loop() -> Iterator[BlockingPortal]:
+    """Run the requests of all tests: a loop for each takes longer than the request."""
+    with start_blocking_portal() as portal:
+        yield portal
+
+
 @pytest.fixture
-def open_shop(database: Database, polar: PolarStandIn) -> Callable[..., Shop]:
+def open_shop(database: Database, polar: PolarStandIn, event_loop: BlockingPortal) -> Callable[..., Shop]:
     """Build the app with other settings."""
-    return partial(a_shop, database, polar)
+    return partial(a_shop, database, polar, event_loop)
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """`simulate`, with this project's own products, on the app without a server."""
 
+import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from httpx2 import ASGITransport, AsyncClient
 
 from app.billing.catalog import catalog
 from app.billing.commands.console import Refused
@@ -13,7 +15,7 @@ from app.billing.events import EVENTS
 from app.billing.simulation.lifecycle import Event
 from app.billing.simulation.play import Told, arranged
 from app.billing.simulation.running_app import RunningApp
-from app.billing.simulation.scenarios import read_scenarios, roles_in, single_event, why_not
+from app.billing.simulation.scenarios import read_scenarios, roles_in, single_events, why_not
 from tests.support.app import Shop
 
 SCENARIOS = read_scenarios()
@@ -21,26 +23,33 @@ FITTING = [each for each in SCENARIOS.values() if why_not(each, roles_in(catalog
 
 
 class WithoutServer(RunningApp):
-    """The app of a test, asked at the real time."""
+    """The app of a test, asked at the real time, and on one event loop: scenarios are many requests."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, runner: asyncio.Runner) -> None:
         super().__init__("http://127.0.0.1:8000", shop.billing.settings.polar_webhook_secret[0].get_secret_value())
-        self._shop = shop
+        self._clock, self._runner = shop.clock, runner
+        self._client = AsyncClient(transport=ASGITransport(shop.client.app), base_url=self.url)
 
     def _ask(self, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> tuple[int, bytes]:
-        self._shop.clock.now = time.time_ns() // 1000
-        answer = self._shop.client.request(method, path, headers=headers, content=body)
+        self._clock.now = time.time_ns() // 1000
+        answer = self._runner.run(self._client.request(method, path, headers=headers, content=body))
         return answer.status_code, answer.content
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
 
 
 @pytest.mark.parametrize("seed", [None, 7])
 def test_every_scenario_that_fits_the_catalogue_ends_as_expected(
-    open_shop: Callable[..., Shop], seed: int | None
+    open_shop: Callable[..., Shop], runner: asyncio.Runner, seed: int | None
 ) -> None:
     shop = open_shop(catalog=catalog)
+    app = WithoutServer(shop, runner)
     for scenario in SCENARIOS.values():
         header = f"x-test-user: {json.dumps({'id': scenario.name})}"
-        app = WithoutServer(shop)
         simulation = Simulation(app, shop.billing.settings, scenario.name, header, seed is not None, seed)
         life = simulation.scenario(scenario)
         assert (life.skipped is None) is (scenario in FITTING)
@@ -48,9 +57,9 @@ def test_every_scenario_that_fits_the_catalogue_ends_as_expected(
 
 
 def test_every_event_type_can_be_sent_where_a_scenario_has_its_object() -> None:
-    told = {kind: single_event(catalog, kind, "user_1") for kind in EVENTS}
-    assert all(event.type == kind for kind, event in told.items() if event is not None)
-    missing = {kind.partition(".")[0] for kind, event in told.items() if event is None}
+    told = single_events(catalog, "user_1")
+    assert all(event.type == kind for kind, event in told.items())
+    missing = {kind.partition(".")[0] for kind in EVENTS.keys() - told.keys()}
     assert not FITTING or missing <= {"subscription", "benefit", "benefit_grant", "customer_seat"}
 
 
@@ -72,8 +81,8 @@ def test_only_an_app_on_this_machine_is_played_to(url: str) -> None:
         RunningApp(url, "whsec_test")
 
 
-def test_another_secret_is_told(shop: Shop) -> None:
-    app = WithoutServer(shop)
+def test_another_secret_is_told(shop: Shop, runner: asyncio.Runner) -> None:
+    app = WithoutServer(shop, runner)
     assert app.deliver(*events("a")) == 202
     app._secret = "whsec_another"
     with pytest.raises(Refused, match="POLAR_WEBHOOK_SECRET"):

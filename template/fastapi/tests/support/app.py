@@ -8,10 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
-from fastapi import Request
+from anyio.from_thread import BlockingPortal
+from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from sqlalchemy import insert, select, update
 from sqlalchemy.sql.schema import Table
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.auth.user import User
 from app.billing import tables
@@ -156,6 +158,7 @@ class Shop:
 def a_shop(
     database: Database,
     polar: PolarStandIn,
+    event_loop: BlockingPortal,
     *,
     catalog: Catalog = CATALOG,
     connected: bool = True,
@@ -163,12 +166,38 @@ def a_shop(
     **environment: str,
 ) -> Shop:
     """Build the app around a database and a stand-in."""
-    settings = Settings.model_validate({name.lower(): value for name, value in {**base(), **environment}.items()})
     clock = Clock()
     api = polar_api(polar.url, timeout) if connected else None
-    billing = Billing(settings, catalog, database, sign_in, api, clock)
-    app = create_app(billing=billing, background=False)
-    return Shop(TestClient(app, raise_server_exceptions=False, base_url=APP_URL), database, polar, clock, billing)
+    billing = Billing(settings_with(**environment), catalog, database, sign_in, api, clock)
+    client = TestClient(app_with(billing), raise_server_exceptions=False, base_url=APP_URL)
+    client.portal = event_loop
+    return Shop(client, database, polar, clock, billing)
+
+
+def app_with(billing: Billing) -> ASGIApp:
+    """Return the app around a shop of its own.
+
+    Behind it is one app for all tests: what FastAPI prepares when the first request comes takes longer than most tests.
+    """
+    origins = billing.settings.allowed_origins
+    if origins not in _apps:
+        _apps[origins] = create_app(billing=billing, background=False)
+    app = _apps[origins]
+
+    async def ask(scope: Scope, receive: Receive, send: Send) -> None:
+        app.state.billing = billing
+        await app(scope, receive, send)
+
+    return ask
+
+
+_apps: dict[tuple[str, ...], FastAPI] = {}
+
+
+@cache
+def settings_with(**environment: str) -> Settings:
+    """Return the settings that an environment gives, read once for all tests."""
+    return Settings.model_validate({name.lower(): value for name, value in {**base(), **environment}.items()})
 
 
 @cache

@@ -28,7 +28,7 @@ from app.billing.commands.project import open_settings
 from app.billing.events import EVENTS
 from app.billing.simulation.play import Played, Told, arranged, play
 from app.billing.simulation.running_app import RunningApp
-from app.billing.simulation.scenarios import Scenario, begin, read_scenarios, roles_in, single_event, why_not
+from app.billing.simulation.scenarios import Scenario, begin, read_scenarios, roles_in, single_events, why_not
 from app.billing.simulation.sign_in import sign_in
 from app.settings import Settings
 
@@ -74,7 +74,7 @@ class Simulation:
     def event(self, kind: str) -> Life:
         """Send one event of a type, about a life that the app was told nothing else of."""
         user = self._user()
-        event = single_event(catalog, kind, user)
+        event = single_events(catalog, user).get(kind)
         if event is None:
             raise Refused(f"No scenario that fits the catalogue has an event {kind}.")
         return self._play(kind, user, [Told("a single event", None, [event])])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.billing.catalog_types import Benefit, Catalog, Price, Product
+from app.billing.events import EVENTS
 from app.billing.polar_sdk import API_VERSION
 from app.billing.policy_table import PAST_DUE_GRACE
 from app.billing.simulation.lifecycle import Event, Fixed, Lifecycle, kind_of
@@ -80,21 +81,24 @@ def begin(catalog: Catalog, user: str) -> Lifecycle:
     return Lifecycle(_data("objects.json"), names, API_VERSION, dt.datetime.now(dt.UTC) - AGO)
 
 
-def single_event(catalog: Catalog, kind: str, user: str) -> Event | None:
-    """Return an event of a type as the first scenario that fits tells it, or None where none has such an object."""
-    name, _, verb = kind.partition(".")
-    lives = []
+def single_events(catalog: Catalog, user: str) -> dict[str, Event]:
+    """Return an event of each type as the first scenario that fits tells it; types that have no object are left out.
+
+    What no scenario tells is told of an object that one of them has, or of one beside them.
+    """
+    roles, found, lives = roles_in(catalog), dict[str, Event](), list[Lifecycle]()
     for scenario in read_scenarios().values():
-        if why_not(scenario, roles_in(catalog)) is None:
+        if why_not(scenario, roles) is None:
             lives.append(begin(catalog, user))
             for event in _events(lives[-1], scenario):
-                if event.type == kind:
-                    return event
+                found.setdefault(event.type, event)
     for life in lives:
         life.state.update(_beside_the_life(catalog))
-        if known := _called(life, name):
-            return next(life.play([known, {}, verb]))
-    return None
+        for kind in [kind for kind in EVENTS if kind not in found]:
+            name, _, verb = kind.partition(".")
+            if known := _called(life, name):
+                found[kind] = next(life.play([known, {}, verb]))
+    return found
 
 
 def _called(life: Lifecycle, kind: str) -> str | None:
