@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -79,19 +79,30 @@ def unused(project: Path, python: PythonEnvironment) -> Iterator[str]:
     texts = [
         path.read_text() for pattern in ("*.py", "*.yml", "*.ini", "Dockerfile") for path in project.rglob(pattern)
     ]
-    texts += [f"tool {tool}" for tool in manifest["tool"]]
-    words = {_normal(word) for text in texts for word in re.findall(r"[\w-]+", text)}
+    words = frozenset(map(_normal, manifest["tool"])).union(*map(_words, texts))
     installed = _installed(python.root)
-    extras = {
-        _normal(_NAME.match(each)[0])  # type: ignore[index]
-        for name in names
-        for each in installed[name].requires or ()
-        if "extra ==" in each and not re.search(r"extra == .(?:dev|test|docs?)", each)  # their own developers'
-    }
+    extras = frozenset[str]().union(*(_extras(installed[name]) for name in names))
     for name in names:
-        modules = {_normal(path.parts[0]) for path in installed[name].files or () if path.suffix in (".py", ".so")}
-        if not words & {name, *modules} and name not in extras:
+        if not words & {name, *_modules(installed[name])} and name not in extras:
             yield f"pyproject.toml: {name} is used by nothing"
+
+
+@cache
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_normal(word) for word in re.findall(r"[\w-]+", text))
+
+
+@cache
+def _extras(package: Distribution) -> frozenset[str]:
+    """What it takes as an extra, but for its own developers."""
+    extras = [each for each in package.requires or () if "extra ==" in each]
+    own = re.compile(r"extra == .(?:dev|test|docs?)")
+    return frozenset(_normal(_NAME.match(each)[0]) for each in extras if not own.search(each))  # type: ignore[index]
+
+
+@cache
+def _modules(package: Distribution) -> frozenset[str]:
+    return frozenset(_normal(path.parts[0]) for path in package.files or () if path.suffix in (".py", ".so"))
 
 
 def _normal(name: str) -> str:

@@ -28,6 +28,9 @@ from tests.variants.processes import CORES
 from tests.variants.stage import Pytest, modules_of_others
 
 _AT_ONCE = 8  # Workers in one vitest process: each has a workerd of its own
+_CHECKED_AT_ONCE = 24  # Workers in one process of the type checker
+_CONFIGS = ("test/tsconfig.json", "scripts/tsconfig.json")
+_CONFIG_WITHOUT_TESTS = ("tsconfig.json",)
 _TYPES = "worker-configuration.d.ts"
 _SLUG = re.compile(r'^  "name": "[^"]*",$', re.MULTILINE)
 
@@ -36,16 +39,31 @@ Faults = dict[str, list[str]]
 Say = Callable[[str], None]
 
 
-def _each(projects: Projects, check: Callable[[Path], Iterable[str]], what: str, say: Say) -> Faults:
-    """Run a check on every project, as many at once as there are cores."""
+def _each(
+    projects: Projects,
+    check: Callable[[Path], Iterable[str]],
+    what: str,
+    say: Say,
+    alike: Mapping[str, str] | None = None,
+) -> Faults:
+    """Run a check on every project, as many at once as there are cores; those that are alike after each other."""
+    groups: dict[str, dict[str, Path]] = defaultdict(dict)
+    for name, project in projects.items():
+        groups[alike[name] if alike else name][name] = project
+
+    def checked(group: Projects) -> Faults:
+        return {name: list(check(path)) for name, path in group.items()}
+
     faults: Faults = {}
+    done = told = 0
     with ThreadPoolExecutor(CORES) as pool:
-        found = pool.map(lambda path: list(check(path)), projects.values())
-        for count, (name, wrong) in enumerate(zip(projects, found, strict=True), 1):
-            if wrong:
-                faults[name] = wrong
-            if count % 10 == 0 or count == len(projects) or wrong:
-                say(f"{what}: {count} of {len(projects)}{f', {len(faults)} with faults' if faults else ''}")
+        for found in pool.map(checked, sorted(groups.values(), key=len, reverse=True)):
+            ill = {name: wrong for name, wrong in found.items() if wrong}
+            faults |= ill
+            done += len(found)
+            if ill or done - told >= 10 or done == len(projects):
+                told = done
+                say(f"{what}: {done} of {len(projects)}{f', {len(faults)} with faults' if faults else ''}")
     return faults
 
 
@@ -95,8 +113,7 @@ class Workers:
         """`npm run check`, and that every dependency is used."""
         self._write_types()
         return together(
-            _each(self.projects, self._type_checked, "types of Workers", say),
-            _each(_first(self.projects, alike), self._checked_without_tests, "types of Workers without tests", say),
+            self._type_checked_together(alike, say),
             self._linted_together(),
             _each(self.projects, self._unused, "dependencies of Workers", say),
         )
@@ -116,16 +133,33 @@ class Workers:
                 for other in projects[1:]:
                     shutil.copy(projects[0] / _TYPES, other)
 
-    def _type_checked(self, project: Path) -> Iterator[str]:
-        """The tests with all that they test, and the scripts."""
+    def _type_checked_together(self, alike: Mapping[str, str], say: Say) -> Faults:
+        """One process for some at a time, which reads what they share once; where one is ill, one each says where.
+
+        The tests with all that they test, and the scripts. That the Worker needs no types of its tests is a matter of
+        what it names, not of literals: one of those that are alike shows it.
+        """
+        faults: Faults = {}
+        first, names = _first(self.projects, alike), list(self.projects)
+        for at in range(0, len(names), _CHECKED_AT_ONCE):
+            some = names[at : at + _CHECKED_AT_ONCE]
+            configs = {name: [*_CONFIGS, *(_CONFIG_WITHOUT_TESTS if name in first else ())] for name in some}
+            all_configs = [f"{name}/{config}" for name in some for config in configs[name]]
+            if wrong := list(self._run(self.root, "tsc", "--build", "--force", *all_configs)):
+                alone = {name: list(self._type_checked(self.projects[name], configs[name])) for name in some}
+                faults |= {name: each for name, each in alone.items() if each} or {some[0]: wrong}
+            for name in some:
+                for state in self.projects[name].rglob("*.tsbuildinfo"):
+                    state.unlink()
+            ill = f", {len(faults)} with faults" if faults else ""
+            say(f"types of Workers: {at + len(some)} of {len(names)}{ill}")
+        return faults
+
+    def _type_checked(self, project: Path, configs: Iterable[str]) -> Iterator[str]:
         if not (project / _TYPES).exists():
             yield from self._run(project, "wrangler", "types")
-        for config in ("test/tsconfig.json", "scripts/tsconfig.json"):
+        for config in configs:
             yield from self._run(project, "tsc", "--noEmit", "-p", config)
-
-    def _checked_without_tests(self, project: Path) -> Iterator[str]:
-        """The Worker needs no types of its tests: a matter of what it names, not of literals."""
-        return self._run(project, "tsc", "--noEmit", "-p", "tsconfig.json")
 
     def _linted_together(self) -> Faults:
         """One process for all, which reads what several have once; where something is wrong, one each says where."""
@@ -268,7 +302,7 @@ class FastApis:
         return together(
             self._ruff("format", "--check"),
             self._ruff("check"),
-            _each(self.projects, partial(self._type_checked, caches), "types of FastAPI apps", say),
+            _each(self.projects, partial(self._type_checked, caches), "types of FastAPI apps", say, alike),
             _each(_first(self.projects, alike), self._checked_again, "types of FastAPI apps, again", say),
             _each(self.projects, self._unused, "dependencies of FastAPI apps", say),
         )
