@@ -1,4 +1,3 @@
-import { applyD1Migrations, reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import { accountOf } from "../src/billing/account";
@@ -6,6 +5,7 @@ import type { PolarObject } from "../src/billing/read";
 import { formatInstant, SECOND_US } from "../src/billing/time";
 import * as polar from "./support/deliveries";
 import { type EventJson, event, NOW, TEST_CATALOG } from "./support/deliveries";
+import { emptyStore } from "./support/store";
 
 type Random = (below: number) => number;
 
@@ -100,8 +100,7 @@ function liveAndDie({ user, random, next, send, seconds }: Life): void {
 }
 
 async function outcome(sent: readonly Sent[]) {
-  await reset();
-  await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
+  await emptyStore();
   for (const { id, event } of sent) expect((await polar.deliver(event, { id })).outcome).not.toBe("failed");
   const now = NOW + 3600 * SECOND_US;
   const users = [...USERS, ...USERS.map((user) => `${user}_guest`)];

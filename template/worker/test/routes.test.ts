@@ -6,6 +6,7 @@ import { MIGRATIONS } from "../src/billing/health";
 import { addCustomer, addSubscription, bindings, call } from "./support/app";
 import { PRODUCTS, TEST_CATALOG } from "./support/catalog";
 import { PolarStandIn } from "./support/polar-api";
+import { breakStore } from "./support/store";
 
 describe("GET /billing/plans", () => {
   it("shows the catalogue to anyone, without archived products", async () => {
@@ -71,7 +72,7 @@ describe("GET /healthz", () => {
   });
 
   it.each(["DELETE FROM d1_migrations", "DROP TABLE d1_migrations"])("is not after %s", async (sql) => {
-    await env.DB.prepare(sql).run();
+    await breakStore(sql);
     const { status, json } = await call("GET", "/healthz");
     expect([status, json.error]).toEqual([503, "unavailable"]);
   });
@@ -238,7 +239,7 @@ describe("errors", () => {
 
   it("of the store are 503, and tell nothing", async () => {
     const log = vi.spyOn(console, "error").mockReturnValue();
-    await env.DB.exec("DROP TABLE billing_customers");
+    await breakStore("DROP TABLE billing_customers");
     const { status, json, headers } = await call("GET", "/billing/account", { user: "alice" });
     expect([status, json]).toEqual([503, { error: "unavailable", message: ERRORS.unavailable.message }]);
     expect(headers.get("Retry-After")).toBe("5");

@@ -1,9 +1,6 @@
-/** Every test begins with empty stores and all migrations applied. */
-import { applyD1Migrations, reset } from "cloudflare:test";
-import { env } from "cloudflare:workers";
-import { beforeEach } from "vitest";
+/** Every test begins with all migrations applied, and without rows. */
+import { beforeAll, beforeEach } from "vitest";
+import { emptyStore, newStore } from "./store";
 
-beforeEach(async () => {
-  await reset();
-  await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
-});
+beforeAll(newStore);
+beforeEach(emptyStore);

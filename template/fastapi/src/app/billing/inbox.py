@@ -30,7 +30,6 @@ from app.billing.read import mapping, text
 from app.billing.repository import Repeated
 from app.billing.time import HOUR, SECOND
 from app.database import Database
-from app.reactions import reactions as own_reactions
 
 EVENT_TYPES = frozenset(EVENTS)
 MAX_ATTEMPTS = 10
@@ -49,12 +48,7 @@ class Outcome(StrEnum):
 
 
 def receive(
-    db: Database,
-    secrets: Sequence[str],
-    headers: Mapping[str, str],
-    body: bytes,
-    now: int,
-    reactions: Handlers = own_reactions,
+    db: Database, secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: int, reactions: Handlers
 ) -> Outcome:
     """Verify a delivery, store it and apply it."""
     started = time.perf_counter()
@@ -69,16 +63,12 @@ def receive(
     return outcome
 
 
-def store_and_apply(
-    db: Database, webhook_id: str, body: bytes, now: int, reactions: Handlers = own_reactions
-) -> Outcome:
+def store_and_apply(db: Database, webhook_id: str, body: bytes, now: int, reactions: Handlers) -> Outcome:
     """Store a verified event and apply it."""
     return _store_and_apply(db, webhook_id, body, None, now, reactions)
 
 
-def apply_event(
-    connection: Connection, event: Event, now: int, reactions: Handlers = own_reactions, *, again: bool = False
-) -> Outcome:
+def apply_event(connection: Connection, event: Event, now: int, reactions: Handlers, *, again: bool = False) -> Outcome:
     """Apply an event within a transaction. Raises Repeated for a repeat, unless it is to be applied `again`."""
     outcome = Outcome.PROCESSED if event.projection else Outcome.IGNORED
     wanted = _wanted(event, event.row.get("app_user_id"), reactions)
@@ -110,7 +100,7 @@ def replay(db: Database, webhook_id: str, now: int, reactions: Handlers | None =
         return Outcome.FAILED if outcome is Outcome.REPEAT else outcome
 
 
-def retry_failed(db: Database, now: int, limit: int, reactions: Handlers = own_reactions) -> int:
+def retry_failed(db: Database, now: int, limit: int, reactions: Handlers) -> int:
     """Try failed events again that are due. Each is leased for a minute, so that no two processes try the same."""
     for count in range(limit):
         with db.write() as connection:

@@ -17,6 +17,7 @@ from app.billing.json_body import documented, json_body, read_bounded
 from app.billing.plans import PlansOut, plans_of
 from app.billing.portal import PortalBody, PortalOut, open_portal
 from app.billing.schemas import INSTANT, AccessOut, AccountOut, HealthOut, ReceivedOut, errors
+from app.reactions import reactions
 
 MAX_WEBHOOK_BYTES = 1024 * 1024
 
@@ -67,7 +68,7 @@ async def polar_webhook(request: Request) -> Response:
     # By hand, as the answer below: what FastAPI does for a route takes as long as all of the database's work.
     billing = await billing_of(request)
     secrets = [secret.get_secret_value() for secret in billing.settings.polar_webhook_secret]
-    arguments = (billing.database, secrets, request.headers, body, billing.clock())
+    arguments = (billing.database, secrets, request.headers, body, billing.clock(), reactions)
     outcome = await get_running_loop().run_in_executor(_webhook_threads, inbox.receive, *arguments)
     if outcome is inbox.Outcome.REFUSED:
         raise BillingError("invalid_signature")
