@@ -29,6 +29,7 @@ from tests.variants.stage import Pytest, modules_of_others
 
 _AT_ONCE = 8  # Workers in one vitest process: each has a workerd of its own
 _CHECKED_AT_ONCE = 24  # Workers in one process of the type checker
+_ON_CORES = ("--builders", str(CORES), "--checkers", "1")
 _CONFIGS = ("test/tsconfig.json", "scripts/tsconfig.json")
 _CONFIG_WITHOUT_TESTS = ("tsconfig.json",)
 _TYPES = "worker-configuration.d.ts"
@@ -127,11 +128,26 @@ class Workers:
         kinds: dict[str, list[Path]] = defaultdict(list)
         for project in self.projects.values():
             kinds[_without_names((project / "wrangler.jsonc").read_text())].append(project)
-        for projects in kinds.values():
-            wrong = list(self._run(projects[0], "wrangler", "types"))
-            if not wrong and (projects[0] / _TYPES).exists():
-                for other in projects[1:]:
-                    shutil.copy(projects[0] / _TYPES, other)
+        first, *others = kinds.values()
+        self._write_types_of(first)
+
+        def knowing(projects: list[Path]) -> None:
+            # Types of the runtime are all the same, and taken over from a file that has them.
+            if (first[0] / _TYPES).exists():
+                shutil.copy(first[0] / _TYPES, projects[0])
+            self._write_types_of(projects)
+
+        with ThreadPoolExecutor(CORES) as pool:
+            list(pool.map(knowing, others))
+
+    def _write_types_of(self, projects: list[Path]) -> None:
+        """Of those that are alike; where it fails, each has to say so itself."""
+        types = projects[0] / _TYPES
+        if list(self._run(projects[0], "wrangler", "types")):
+            types.unlink(missing_ok=True)
+        if types.exists():
+            for other in projects[1:]:
+                shutil.copy(types, other)
 
     def _type_checked_together(self, alike: Mapping[str, str], say: Say) -> Faults:
         """One process for some at a time, which reads what they share once; where one is ill, one each says where.
@@ -145,7 +161,7 @@ class Workers:
             some = names[at : at + _CHECKED_AT_ONCE]
             configs = {name: [*_CONFIGS, *(_CONFIG_WITHOUT_TESTS if name in first else ())] for name in some}
             all_configs = [f"{name}/{config}" for name in some for config in configs[name]]
-            if wrong := list(self._run(self.root, "tsc", "--build", "--force", *all_configs)):
+            if wrong := list(self._run(self.root, "tsc", "--build", "--force", *_ON_CORES, *all_configs)):
                 alone = {name: list(self._type_checked(self.projects[name], configs[name])) for name in some}
                 faults |= {name: each for name, each in alone.items() if each} or {some[0]: wrong}
             for name in some:
