@@ -24,7 +24,7 @@ from tests.support.node import Workspace
 from tests.support.process import run
 from tests.support.python_env import PythonEnvironment
 from tests.variants.files import strict
-from tests.variants.processes import CORES
+from tests.variants.processes import CORES, quick_folder
 from tests.variants.stage import Pytest, modules_of_others
 
 _AT_ONCE = 8  # Workers in one vitest process: each has a workerd of its own
@@ -255,7 +255,8 @@ class Workers:
         how = [] if isolate else ["--no-isolate"]
         reporters = ["--reporter=default", "--reporter=json", f"--outputFile.json={report}"]
         vitest = [self.workspace.bin("vitest"), "run", f"--maxWorkers={CORES}", *how, *reporters]
-        done = node.run(*vitest, cwd=self.root, timeout=120 * len(names) + 120)
+        env = node.environment(TMPDIR=quick_folder())  # for the stores
+        done = node.run(*vitest, cwd=self.root, timeout=120 * len(names) + 120, env=env)
         if not report.exists():
             return {name: [done.stdout[-3000:] + done.stderr[-3000:]] for name in names}
         by_name: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
@@ -344,7 +345,7 @@ class FastApis:
         """pytest of these files of each: a stage for each core, on which one project stands after another."""
         names = {project: name for name, project in self.projects.items()}
         modules = modules_of_others(self.projects.values())
-        with TemporaryDirectory() as folder, ExitStack() as stack:
+        with TemporaryDirectory(dir=quick_folder()) as folder, ExitStack() as stack:
             stages: SimpleQueue[Pytest] = SimpleQueue()
             for number in range(min(CORES, len(names))):
                 stages.put(stack.enter_context(Pytest(self.python, Path(folder, f"stage-{number}"), modules)))

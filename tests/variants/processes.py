@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 CORES = 2
+_MEMORY = Path("/dev/shm")
+_ENOUGH = 2**30  # bytes
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -19,3 +24,9 @@ def each(work: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int 
     """
     with ProcessPoolExecutor(CORES, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(work, items, chunksize=at_once)
+
+
+def quick_folder() -> str:
+    """Where temporary files are written without waiting for a disk, if the machine has room for that."""
+    in_memory = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH
+    return str(_MEMORY) if in_memory else tempfile.gettempdir()

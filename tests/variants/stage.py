@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.support.python_env import PythonEnvironment
+from tests.variants.processes import quick_folder
 
 _RUNNER = Path(__file__).with_name("forked_pytest.py")
 _MODULE = re.compile(r"^(?:from|import) ([a-z][\w.]*)", re.MULTILINE)
@@ -48,6 +49,7 @@ class Pytest:
         stage.mkdir(parents=True)
         env = python.variables(stage)
         env.pop("PYTHONDONTWRITEBYTECODE", None)  # the next project has most of it too
+        env["TMPDIR"] = quick_folder()
         with self.output.with_suffix(".log").open("w") as log:
             self.process = subprocess.Popen(
                 [python.bin("python"), _RUNNER],

@@ -119,9 +119,8 @@ def _project(folder: Path, variant: Variant) -> Path:
 
 
 def _data(variant: Variant) -> list[str]:
-    """Where it is stored, and what is sold: the labels of what was chosen of several, if it switches anything."""
-    chosen = [variant.labels[name] for name in variant.switching if isinstance(variant.answers[name], list)]
-    return [variant.labels["database"], *chosen]
+    """What is sold: the labels of what was chosen of several, if it switches anything."""
+    return [variant.labels[name] for name in variant.switching if isinstance(variant.answers[name], list)]
 
 
 def types_and_lint(done: Rendered, variants: Sequence[Variant], folder: str, caches: Path, say: Say) -> Faults:
