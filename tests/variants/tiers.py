@@ -61,7 +61,7 @@ class Rendered:
 
     def project(self, variant: Variant) -> Path:
         """Where it is."""
-        return _project(self.folder, variant)
+        return self.folder / f"{variant.number:03}"
 
     def different(self, variants: Sequence[Variant]) -> dict[str, list[str]]:
         """The test files that run in each project: those that none before it has run but for literals."""
@@ -88,8 +88,9 @@ def render(
 ) -> Rendered:
     """Tier a."""
     done = Rendered(template, variants, folder)
-    jobs = [(variant, None if variant.catalogue == NONE else polar_with(variant.catalogue)) for variant in variants]
-    read = processes.each(partial(_read, template, folder), jobs, at_once=4)
+    urls = (None if variant.catalogue == NONE else polar_with(variant.catalogue) for variant in variants)
+    jobs = zip(variants, map(done.project, variants), urls, strict=True)
+    read = processes.each(partial(_read, template), jobs, at_once=4)
     for count, (variant, (wrong, tests, alike)) in enumerate(zip(variants, read, strict=True), 1):
         done.tests[variant.number] = tests
         done.alike[f"{variant.number:03}"] = alike
@@ -100,22 +101,15 @@ def render(
     return done
 
 
-def _read(
-    template: Path, folder: Path, job: tuple[Variant, str | None]
-) -> tuple[list[str], dict[str, frozenset[str]], str]:
-    """Render a variant with Polar at that address: what is wrong, the keys of its tests and that of its code."""
-    variant, polar_url = job
-    project = _project(folder, variant)
+def _read(template: Path, job: tuple[Variant, Path, str | None]) -> tuple[list[str], dict[str, frozenset[str]], str]:
+    """Render a variant there with Polar at that address: what is wrong, the keys of its tests and of its code."""
+    variant, project, polar_url = job
     try:
         files = Project(rendering.render(template, project, variant.answers, polar_url), template)
         read = files.files, generated(files.template)
         return list(files.faults()), own_tests(*read, _data(variant)), code_key(*read)
     except Exception as error:  # any error is a fault of this variant, and the others go on
         return [f"does not render: {type(error).__name__}: {error}"], {}, f"{variant.number:03}"
-
-
-def _project(folder: Path, variant: Variant) -> Path:
-    return folder / f"{variant.number:03}"
 
 
 def _data(variant: Variant) -> list[str]:
