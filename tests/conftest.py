@@ -33,11 +33,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _plain_environment(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
-    """No token, no server and no settings of whoever runs the tests; an author for commits."""
+    """No token, no server and no settings of whoever runs the tests; an author for commits; what is compiled is kept.
+
+    A generated app imports for three seconds where Python may not keep what it compiled, and tests start hundreds.
+    """
     settings = tmp_path_factory.mktemp("settings") / "settings.yml"
     settings.write_text("{}")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("POLAR_ACCESS_TOKEN", "POLAR_BASE_URL", "POLAR_TIMEOUT"):
+        for name in ("POLAR_ACCESS_TOKEN", "POLAR_BASE_URL", "POLAR_TIMEOUT", "PYTHONDONTWRITEBYTECODE"):
             patch.delenv(name, raising=False)
         patch.setenv("COPIER_SETTINGS_PATH", str(settings))
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)

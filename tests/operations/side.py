@@ -137,6 +137,7 @@ class Side:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as a terminal; a script may ignore it
         ) as process:
             try:
                 assert ready.wait(TIMEOUT), f"{command} did not come that far"

@@ -26,13 +26,17 @@ _NPM = _WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The environment of a Node process: this Node first on the path, no questions, no telemetry, no colour."""
+    """The environment of a Node process: this Node first on the path, no questions, no telemetry, no colour.
+
+    What it compiled is kept: wrangler starts hundreds of times.
+    """
     quiet = {
         "CI": "1",
         "NO_COLOR": "1",
         "WRANGLER_SEND_METRICS": "false",
         "WRANGLER_HIDE_BANNER": "true",
         "CLOUDFLARE_CF_FETCH_ENABLED": "false",
+        "NODE_COMPILE_CACHE": str(CACHE / "compiled"),
     }
     path = os.pathsep.join([str(_launchers()), str(NODE.parent), os.environ["PATH"]])
     return {**os.environ, **quiet, "PATH": path, **extra}
