@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,11 +25,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`--nightly` and `--all-variants`: everything, where CI takes a sample."""
     parser.addoption("--nightly", action="store_true", help="full counts of the conformance suite, instead of a sample")
     parser.addoption("--all-variants", action="store_true", help="types, lint and own tests of all variants")
+    parser.addoption("--seconds", type=int, help="begin no test after so many; those left out are named at the end")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: of two processes (`-n 2`) none is to wait at the end for the other's variants."""
-    items.sort(key=lambda item: "variants" not in item.path.parts)
+    """The longest first: of two processes (`-n 2`) none is to wait at the end for the other's variants.
+
+    The commands of operators come last: they are what is left out where `--seconds` are too few.
+    """
+    items.sort(key=lambda item: ("variants" not in item.path.parts, "operations" in item.path.parts))
+
+
+_BEGAN = time.monotonic()
+_LEFT_OUT = "not begun within --seconds"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave a test out where the time is over, before anything is started for it."""
+    seconds = item.config.getoption("--seconds")
+    if seconds is not None and time.monotonic() - _BEGAN > seconds:
+        pytest.skip(_LEFT_OUT)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what was left out: how many tests of which files."""
+    skipped = [each for each in terminalreporter.getreports("skipped") if _LEFT_OUT in str(each.longrepr)]
+    if skipped:
+        files = Counter(each.nodeid.partition("::")[0] for each in skipped)
+        terminalreporter.section(f"left out: {len(skipped)} tests, {_LEFT_OUT}", red=True, bold=True)
+        for file, count in sorted(files.items()):
+            terminalreporter.line(f"{count} of {file}")
 
 
 @pytest.fixture(scope="session", autouse=True)

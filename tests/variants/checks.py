@@ -64,8 +64,13 @@ def _each(
             done += len(found)
             if ill or done - told >= 10 or done == len(projects):
                 told = done
-                say(f"{what}: {done} of {len(projects)}{f', {len(faults)} with faults' if faults else ''}")
+                _tell(say, what, done, projects, faults)
     return faults
+
+
+def _tell(say: Say, what: str, done: int, projects: Projects, faults: Faults) -> None:
+    """How far a check has come."""
+    say(f"{what}: {done} of {len(projects)}{f', {len(faults)} with faults' if faults else ''}")
 
 
 def _first(projects: Projects, alike: Mapping[str, str]) -> Projects:
@@ -167,8 +172,7 @@ class Workers:
             for name in some:
                 for state in self.projects[name].rglob("*.tsbuildinfo"):
                     state.unlink()
-            ill = f", {len(faults)} with faults" if faults else ""
-            say(f"types of Workers: {at + len(some)} of {len(names)}{ill}")
+            _tell(say, "types of Workers", at + len(some), self.projects, faults)
         return faults
 
     def _type_checked(self, project: Path, configs: Iterable[str]) -> Iterator[str]:
@@ -231,18 +235,17 @@ class Workers:
 
         Its test files share a workerd, which is four times as fast; `isolate` gives each its own, as users have it.
         """
-        faults: list[Faults] = []
+        faults: Faults = {}
         for name, project in self.projects.items():
             for path in project.glob("test/*.test.ts") if files else ():
                 if path.relative_to(project).as_posix() not in files[name]:
                     path.unlink()
         names = list(self.projects)
         for at in range(0, len(names), _AT_ONCE):
-            faults.append(self._tested(names[at : at + _AT_ONCE], isolate))
-            ill = len(together(*faults))
-            done = f"{min(at + _AT_ONCE, len(names))} of {len(names)}{f', {ill} with faults' if ill else ''}"
-            say(f"own tests of Workers: {done}")
-        return together(*faults)
+            some = names[at : at + _AT_ONCE]
+            faults |= self._tested(some, isolate)
+            _tell(say, "own tests of Workers", at + len(some), self.projects, faults)
+        return faults
 
     def _tested(self, names: list[str], isolate: bool) -> Faults:
         listed = json.dumps([f"{name}/vitest.config.ts" for name in names])

@@ -41,7 +41,7 @@ class _Worker(Worker):
 
     def _render_template(self) -> None:
         """The answers are complete: what every path and file sees of them is put together once."""
-        assert self.answers_relpath  # before it can change the context that all share
+        _ = self.answers_relpath  # now, before it can change the context that all share
         context = self._render_context()
         self._render_context = lambda: dict(context)  # type: ignore[method-assign]
         super()._render_template()
