@@ -106,11 +106,11 @@ class Project:
 
 
 def tree(folder: Path) -> dict[Path, bytes]:
-    """Every file of a project and its content, but for what git keeps."""
+    """Every file of a project and its content, but for what git and Python keep."""
     return {
         file.relative_to(folder): file.read_bytes()
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and ".git" not in file.relative_to(folder).parts
+        if file.is_file() and not {".git", "__pycache__"} & {*file.relative_to(folder).parts}
     }
 
 
