@@ -259,6 +259,20 @@ MUTANTS = (
         "",
         _black_box("schema", "billing/access", "worker-d1"),
     ),
+    Mutant(
+        "worker: a body that is refused is kept",
+        f"{_WORKER}webhook.ts",
+        "if (signed === null) {",
+        "if (signed === null) {\n    ((globalThis as any).kept ??= []).push(body);",
+        _black_box("abuse", "are_not_kept", "worker-d1"),
+    ),
+    Mutant(
+        "fastapi: a body that is refused is kept",
+        f"{_FASTAPI}routes.py",
+        'raise BillingError("invalid_signature")',
+        'vars(inbox).setdefault("kept", []).append(body)\n        raise BillingError("invalid_signature")',
+        _black_box("abuse", "are_not_kept", "fastapi-sqlite"),
+    ),
 )
 
 
