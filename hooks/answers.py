@@ -86,7 +86,7 @@ def _label(product: dict[str, Any]) -> str:
     every = f"every {count} {product['interval']}s" if count > 1 else f"per {product['interval']}"
     terms = every if product["interval"] else ("recurring" if product["recurring"] else "once")
     price = _money(product["prices"][0]) if product["prices"] and not unsellable(product) else ""
-    details = ", ".join(filter(None, [price, terms, "archived at Polar" if product["archived"] else ""]))
+    details = ", ".join(filter(None, [price, terms, "no longer sold" if product["archived"] else ""]))
     return f"{product['name']} [{product['key']}]: {details}"
 
 
@@ -125,10 +125,16 @@ def default_products(snapshot: dict[str, Any], recorded: Any) -> list[str]:
     return kept or [product["key"] for product in sellable if not product["archived"]]
 
 
-def premium_default(snapshot: dict[str, Any], keys: list[str], recorded: Any = None) -> list[str]:
-    """What is left of the premium products of before; at first the chosen products that cost something."""
+def premium_default(snapshot: dict[str, Any], keys: list[str], recorded: Any = None, before: Any = ()) -> list[str]:
+    """What is left of the premium products of before; at first the chosen products that cost something.
+
+    Where nothing is left, `before` are the products chosen then: one that was none of the premium ones stays so.
+    """
     kept = [key for key in keys if isinstance(recorded, list) and key in recorded]
-    return kept or [product["key"] for product in _chosen(snapshot, keys) if not is_free(product)]
+    left_out = before if isinstance(before, list) and isinstance(recorded, list) else ()
+    return kept or [
+        product["key"] for product in _chosen(snapshot, keys) if not is_free(product) and product["key"] not in left_out
+    ]
 
 
 def products_problem(answer: Any, snapshot: dict[str, Any]) -> str:
@@ -209,10 +215,11 @@ def choice_problem(answer: Any, choices: list[Any]) -> str:
     return "" if str(answer) in known else f"choose one of: {', '.join(known)}."
 
 
-def grace_choices(snapshot: dict[str, Any]) -> list[int]:
-    """Days that Polar offers, and whatever else the organization has."""
+def grace_choices(snapshot: dict[str, Any], decided: Any = None) -> list[int]:
+    """Days that Polar offers, whatever else the organization has, and what was decided when it had that."""
     own = snapshot["organization"]["grace_days"]
-    return sorted({*GRACE_DAYS, own if own is not None else 7})
+    also = {days for days in (own, decided) if type(days) is int and 0 <= days <= 365}
+    return sorted({*GRACE_DAYS, *also})
 
 
 def grace_default(snapshot: dict[str, Any]) -> int:
@@ -276,6 +283,7 @@ class Answers(Extension):
             "default_products": self.default_products,
             "default_premium": self.default_premium,
             "default_sells": self.default_sells,
+            "grace_choices": self.grace_choices,
             "answers_that_changed": self.answers_that_changed,
             **{
                 function.__name__: function
@@ -288,7 +296,7 @@ class Answers(Extension):
                     name_problem,
                     path_problem,
                     choice_problem,
-                    grace_choices,
+                    unsellable,
                     grace_default,
                     proration_default,
                     warn_of_token_argument,
@@ -308,11 +316,17 @@ class Answers(Extension):
 
     def default_premium(self, snapshot: dict[str, Any], keys: list[str], conf: Mapping[str, Any]) -> list[str]:
         """`premium_default`, with the recorded answer."""
-        return premium_default(snapshot, keys, self._recorded(conf).get("premium_products"))
+        recorded = self._recorded(conf)
+        return premium_default(snapshot, keys, recorded.get("premium_products"), recorded.get("products"))
 
     def default_sells(self, snapshot: dict[str, Any], keys: list[str], conf: Mapping[str, Any]) -> list[str]:
         """`sells_default`, with the recorded answer."""
         return sells_default(snapshot, keys, self._recorded(conf).get("sells"))
+
+    def grace_choices(self, snapshot: dict[str, Any], conf: Mapping[str, Any]) -> list[int]:
+        """`grace_choices`, with the recorded answer; within an update Copier hands that on beside the snapshot."""
+        decided = conf["data"] if "polar_catalog" in conf["data"] else self._recorded(conf)
+        return grace_choices(snapshot, decided.get("past_due_grace_days"))
 
     def answers_that_changed(self, conf: Mapping[str, Any], answers: Mapping[str, Any]) -> list[str]:
         """Names of the answers that are recorded otherwise; products that were added ask for nothing."""

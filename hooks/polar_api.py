@@ -82,6 +82,14 @@ def _cache() -> dict[Any, Any]:
     return answers
 
 
+def _seconds() -> float:
+    """How long Polar may take for an answer: POLAR_TIMEOUT, or 15 seconds."""
+    given = os.environ.get("POLAR_TIMEOUT") or "15"
+    if not re.fullmatch(r"\d{1,4}(\.\d+)?", given) or not float(given):
+        raise UserMessageError("POLAR_TIMEOUT must be a number of seconds, such as 30.")
+    return float(given)
+
+
 class _Asking:
     """The requests for one account."""
 
@@ -89,8 +97,7 @@ class _Asking:
         # A second to import: only who asks pays for it.
         sdk = import_module(f"polar.v{api_version.replace('-', '_')}")
 
-        seconds = float(os.environ.get("POLAR_TIMEOUT") or 15)
-        self.polar = sdk.Polar(token, environment=server, base_url=base_url, timeout=seconds)
+        self.polar = sdk.Polar(token, environment=server, base_url=base_url, timeout=_seconds())
         self.server = server
         self.api_version = api_version
         self.where = f"Polar ({server}{f' at {base_url}' if base_url else ''})"
@@ -132,6 +139,11 @@ class _Asking:
             page += 1
             if not items:
                 break
+        total = pagination.get("total_count") if isinstance(pagination, dict) else None
+        if page <= last or (isinstance(total, int) and total > len(found)):
+            raise UserMessageError(
+                f"{self.where} gave {len(found)} of {total or 'more'} products: try again. Nothing was changed."
+            )
         return [item for item in found.values() if not item.get("is_archived") and item.get("visibility") != "draft"]
 
     def _organization(self, organization_id: str) -> dict[str, Any] | None:
@@ -141,7 +153,7 @@ class _Asking:
         if status in (401, 403, 404):
             self._say(
                 f"{self.where}: the token may not read the organization (scope organizations:read), "
-                "so grace days and proration start from general defaults."
+                "so what is known of it stays, and grace days and proration start from general defaults else."
             )
             return None
         self._refuse(status, answer)

@@ -154,6 +154,12 @@ def _organization(raw: dict[str, Any] | None, fallback_id: Any) -> dict[str, Any
     }
 
 
+def _owner(answer: Mapping[str, Any]) -> str:
+    """The id of the organization that an answer of Polar's is of; empty where nothing says it."""
+    told = [(answer["organization"] or {}).get("id"), *(each.get("organization_id") for each in answer["products"][:1])]
+    return next(filter(None, map(_word, told)), "")
+
+
 def slug(text: str, fallback: str) -> str:
     """Readable text as an identifier of both languages: lower-case ASCII letters, digits and underscores."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
@@ -218,15 +224,18 @@ def take_snapshot(
     api_version: str,
     old: dict[str, Any] | None,
     chosen: Iterable[str],
+    unsellable: Callable[[dict[str, Any]], str] = lambda product: "",
 ) -> dict[str, Any]:
     """A snapshot of Polar's answer, its keys those of the old one where they mean the same thing.
 
-    A product that was chosen and is no longer for sale in the same account stays, marked archived: it has buyers.
+    A product that was chosen and is no longer for sale in the same account stays, marked archived: it has buyers. So
+    does one whose new prices a project cannot sell, `unsellable` says, with the prices that it had.
     """
     raw_products = _objects(answer["products"])
-    organization = _organization(answer["organization"], raw_products[0].get("organization_id"))
-    if not organization["id"]:
-        organization["id"] = _word(raw_products[0].get("organization_id")) or ""
+    wanted = set(chosen)
+    organization = _organization(answer["organization"], _owner(answer))
+    if answer["organization"] is None and old is not None and old["organization"]["id"] == organization["id"]:
+        organization = old["organization"]  # a token that may not read it takes away nothing that is known
     products = [_product(raw, organization["default_currency"]) for raw in raw_products]
     benefits = list(
         {raw["id"]: _benefit(raw) for product in raw_products for raw in _with_id(product, "benefits")}.values()
@@ -244,8 +253,18 @@ def take_snapshot(
     before = old or {"products": [], "benefits": [], "meters": []}
     archived: list[dict[str, Any]] = []
     if same_account:
+        sold = {
+            product["id"]: product
+            for product in before["products"]
+            if product["key"] in wanted and not unsellable(product)
+        }
+        products = [
+            {**product, "archived": True, "prices": sold[product["id"]]["prices"]}
+            if product["id"] in sold and unsellable(product)
+            else product
+            for product in products
+        ]
         live = {product["id"] for product in products}
-        wanted = set(chosen)
         archived = [
             {**product, "archived": True}
             for product in before["products"]
@@ -265,7 +284,9 @@ def take_snapshot(
         same_account,
         [lambda item: (_name(item), item["interval"], item["interval_count"]), _name],
     )
-    products = assign_keys(products, kept, {item["key"] for item in archived}, "product", lambda item: item["name"])
+    # In another account a name alone makes no product the one that code means by the key of a chosen one.
+    taken = {item["key"] for item in (archived if same_account else before["products"]) if item["key"] in wanted}
+    products = assign_keys(products, kept, taken, "product", lambda item: item["name"])
     kept = _kept_keys(benefits, before["benefits"], same_account, [lambda item: (_name(item), item["type"]), _name])
     benefits = assign_keys(benefits, kept, (), "benefit", lambda item: item["description"] or item["type"])
     kept = _kept_keys(meters, before["meters"], same_account, [_name])
@@ -342,6 +363,20 @@ def readable(snapshot: Any) -> bool:
         return False
 
 
+def _refuse_another(
+    old: dict[str, Any] | None, server: str, base_url: str | None, owner: str, conf: Mapping[str, Any]
+) -> None:
+    """A token of another organization is a mistake, most likely: the same names would stand for other products."""
+    if old is None or (old["server"], old["base_url"]) != (server, base_url) or "products" in conf["data"]:
+        return
+    if owner and old["organization"]["id"] and owner != old["organization"]["id"]:
+        raise UserMessageError(
+            f"The token is of another organization ({owner}) than the catalogue ({old['organization']['id']}). Use one "
+            "of the same; if the project is to move there, choose from its products: --data 'products=[key, key]'. "
+            "Nothing was changed."
+        )
+
+
 class Snapshot(Extension):
     """Registers `catalogue()`, the default of the recorded answer, and `catalogue_problem()`, its validator."""
 
@@ -372,8 +407,9 @@ class Snapshot(Extension):
                 f"There are no products for sale at Polar ({server}): create one at {home}, Products, or use "
                 f"polar_server=demo.{kept}"
             )
+        _refuse_another(old, server, base_url, _owner(answer), conf)
         chosen = recorded_answers(conf).get("products") or []
-        return take_snapshot(answer, server, base_url, api_version, old, map(str, chosen))
+        return take_snapshot(answer, server, base_url, api_version, old, map(str, chosen), tools["unsellable"])
 
     def problem(
         self, snapshot: Any, server: str, token: str, api_version: str, conf: Mapping[str, Any], refresh: bool

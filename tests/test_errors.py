@@ -119,6 +119,14 @@ def test_a_server_that_takes_too_long(refused: Generate, polar: PolarServer, mon
     assert "did not answer in time" in refused(polar.url)
 
 
+@pytest.mark.parametrize("seconds", ["abc", "-1", "0", "nan", "1e9"])
+def test_a_time_that_is_none(
+    seconds: str, refused: Generate, polar: PolarServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLAR_TIMEOUT", seconds)
+    assert refused(polar.url).startswith("POLAR_TIMEOUT must be a number of seconds")
+
+
 @pytest.mark.parametrize(
     ("answer", "says"),
     [

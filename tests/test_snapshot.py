@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Generator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 from copier.errors import UserMessageError
 
-from tests.catalogues import benefit, fixed, organization, product, shop
+from tests.catalogues import benefit, fixed, organization, product, seats, shop
 from tests.conftest import FACTS, commit, git
 from tests.polar_server import NOT_FOUND, WEB_PAGE, Answer, PolarServer
 from tests.support.render import TOKEN, polar_at
@@ -199,6 +200,12 @@ def test_a_premium_product_that_is_no_longer_chosen_leaves_the_others_as_they_we
     assert project.answers["premium_products"] == ["free"]
 
 
+def test_a_product_that_was_chosen_to_be_none_of_the_premium_ones_stays_so(project: Project) -> None:
+    project.create(products=["pro_monthly", "lifetime"], premium_products=["lifetime"])
+    project.update(products=["pro_monthly"])
+    assert project.answers["premium_products"] == []
+
+
 def test_keys_follow_the_names_from_sandbox_to_production(
     live: Project, polar: PolarServer, other: PolarServer
 ) -> None:
@@ -214,6 +221,26 @@ def test_keys_follow_the_names_from_sandbox_to_production(
     assert live.products["pro_monthly"]["name"] == "professional"
 
 
+@pytest.mark.parametrize("case", ["a name twice", "no such name"])
+def test_the_key_of_a_chosen_product_goes_to_none_that_only_has_its_name(
+    case: str, live: Project, polar: PolarServer, other: PolarServer
+) -> None:
+    """Its name would give the new product the key that code means another one by, at another price perhaps."""
+    if case == "a name twice":
+        other.products.insert(0, product("Lifetime", fixed(1), organization_id=other.organization["id"]))
+        lost, offered = "lifetime", {"lifetime_2", "lifetime_3"}
+    else:
+        polar.products[1]["name"] = "Gold"
+        live.refresh(polar)
+        commit(live.folder, "renamed in sandbox: the key stays")
+        lost, offered = "pro_monthly", {"pro_monthly_monthly"}
+    with pytest.raises(UserMessageError) as stopped:
+        live.update(other, polar_server="production")
+    assert stopped.value.message.startswith(f"products: {lost} is not in the catalogue of production, which has: ")
+    assert offered <= set(re.findall(r"\w+", stopped.value.message))
+    assert live.changes == ""
+
+
 def test_another_address_is_another_catalogue(live: Project, other: PolarServer) -> None:
     before = {item["id"] for item in live.products.values()}
     live.update(other)
@@ -221,14 +248,84 @@ def test_another_address_is_another_catalogue(live: Project, other: PolarServer)
     assert live.answers["polar_catalog"]["base_url"] == other.url
 
 
-def test_a_token_of_another_organization_is_noticed_by_a_refresh(live: Project, polar: PolarServer) -> None:
-    polar.organization = {**organization(), "id": "b3c1f0d2-5a60-4c8c-9a39-0d3a8d5f4c11"}
+def test_a_token_of_another_organization_is_refused_by_a_refresh(live: Project, polar: PolarServer) -> None:
+    """Also where all names are the same; who means it chooses from what is there."""
+    old, new = polar.organization["id"], "b3c1f0d2-5a60-4c8c-9a39-0d3a8d5f4c11"
+    polar.organization = {**organization(), "id": new}
     polar.products = [
-        product(p["name"], *p["prices"], interval=p["recurring_interval"], organization_id=polar.organization["id"])
+        product(p["name"], *p["prices"], interval=p["recurring_interval"], organization_id=new, seed="new")
         for p in shop()
-        if p["name"] != "Lifetime"
     ]
-    with pytest.raises(UserMessageError, match="products: lifetime is not in the catalogue"):
+    with pytest.raises(UserMessageError, match=f"another organization \\({new}\\) than the catalogue \\({old}\\)"):
+        live.refresh(polar)
+    assert live.changes == ""
+    live.refresh(polar, products=["pro_monthly"])
+    assert live.answers["polar_catalog"]["organization"]["id"] == new
+    assert list(live.products) == ["pro_monthly"]
+
+
+def test_a_token_that_may_not_read_the_organization_takes_nothing_away(
+    project: Project, polar: PolarServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = organization(allow_multiple_subscriptions=True, benefit_revocation_grace_period=30)
+    polar.organization = {**settings, "default_presentment_currency": "eur"}
+    project.create(polar)
+    monkeypatch.setattr(polar, "scopes", {"products:read"})
+    project.refresh(polar)
+    assert project.changes == ""
+
+
+def test_a_grace_period_stays_where_the_organization_has_another_by_now(project: Project, polar: PolarServer) -> None:
+    """It is an answer, and none of those that Polar offers by itself."""
+    polar.organization = organization(benefit_revocation_grace_period=30)
+    project.create(polar)
+    polar.organization = organization(benefit_revocation_grace_period=14)
+    polar.products[1]["prices"][0]["price_amount"] = 2345
+    project.refresh(polar)
+    assert project.answers["past_due_grace_days"] == 30
+    assert project.products["pro_monthly"]["prices"][0]["amount"] == 2345
+    commit(project.folder, "refreshed")
+    project.update()
+    assert project.changes == ""
+    with pytest.raises(UserMessageError, match="past_due_grace_days: choose one of: 0, 2, 7, 14, 21, 30"):
+        project.update(past_due_grace_days=31)
+
+
+@pytest.mark.parametrize("prices", [[], [seats(1000)]])
+def test_a_chosen_product_that_cannot_be_sold_any_more_stays_marked(
+    prices: list[dict[str, object]], live: Project, polar: PolarServer
+) -> None:
+    """It has buyers; the rest of the refresh comes."""
+    monthly, lifetime = (next(p for p in polar.products if p["name"] == name) for name in ("Pro Monthly", "Lifetime"))
+    sold, before = monthly["prices"], live.products["pro_monthly"]
+    monthly["prices"], monthly["name"] = prices, "Per head"
+    lifetime["prices"][0]["price_amount"] = 2345
+    for _ in range(2):  # the second one finds what the first one left
+        live.refresh(polar)
+        assert live.products["pro_monthly"] == {**before, "archived": True, "name": "Per head"}
+        assert live.products["lifetime"]["prices"][0]["amount"] == 2345
+        commit(live.folder, "refreshed")
+    monthly["prices"] = sold
+    live.refresh(polar)
+    assert live.products["pro_monthly"] == {**before, "name": "Per head"}
+
+
+@pytest.mark.parametrize(
+    ("second", "gave"),
+    [
+        ({"items": [], "pagination": {"total_count": 226, "max_page": 3}}, "100 of 226"),
+        ({"items": [], "pagination": {"max_page": 3}}, "100 of more"),
+        ({"items": [product("Last", fixed(1))], "pagination": {"total_count": 226, "max_page": 2}}, "101 of 226"),
+    ],
+)
+def test_half_a_catalogue_is_none(second: dict[str, object], gave: str, live: Project, polar: PolarServer) -> None:
+    first = {
+        "items": [product(f"Plan {number}", fixed(number)) for number in range(100)],
+        "pagination": {"total_count": 226, "max_page": 3},
+    }
+    pages = [first, second]
+    polar.always = lambda path: Answer(body=pages.pop(0)) if path == "/v1/products/" and pages else None
+    with pytest.raises(UserMessageError, match=f"gave {gave} products: try again. Nothing was changed"):
         live.refresh(polar)
     assert live.changes == ""
 
@@ -261,7 +358,7 @@ def test_an_emptied_account_changes_nothing(live: Project, polar: PolarServer) -
 def test_a_recorded_answer_that_is_wrong_is_an_error_and_never_the_default(live: Project) -> None:
     file = live.folder / ".copier-answers.yml"
     good = file.read_text()
-    for before, after in (("- pro_yearly", "- gold"), ("past_due_grace_days: 14", "past_due_grace_days: 15")):
+    for before, after in (("- pro_yearly", "- gold"), ("past_due_grace_days: 14", "past_due_grace_days: 366")):
         file.write_text(good.replace(before, after))
         commit(live.folder, "edited by hand")
         with pytest.raises(UserMessageError):
