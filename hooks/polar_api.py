@@ -152,8 +152,8 @@ class _Asking:
             return answer
         if status in (401, 403, 404):
             self._say(
-                f"{self.where}: the token may not read the organization (scope organizations:read), "
-                "so what is known of it stays, and grace days and proration start from general defaults else."
+                f"{self.where}: the token may not read the organization (scope organizations:read): what is known of "
+                "it stays, and what is not starts from general defaults."
             )
             return None
         self._refuse(status, answer)
