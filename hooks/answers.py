@@ -215,7 +215,7 @@ def choice_problem(answer: Any, choices: list[Any]) -> str:
     return "" if str(answer) in known else f"choose one of: {', '.join(known)}."
 
 
-def grace_choices(snapshot: dict[str, Any], decided: Any = None) -> list[int]:
+def grace_choices(snapshot: dict[str, Any], decided: Any) -> list[int]:
     """Days that Polar offers, whatever else the organization has, and what was decided when it had that."""
     own = snapshot["organization"]["grace_days"]
     also = {days for days in (own, decided) if type(days) is int and 0 <= days <= 365}

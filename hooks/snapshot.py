@@ -224,7 +224,7 @@ def take_snapshot(
     api_version: str,
     old: dict[str, Any] | None,
     chosen: Iterable[str],
-    unsellable: Callable[[dict[str, Any]], str] = lambda product: "",
+    unsellable: Callable[[dict[str, Any]], str],
 ) -> dict[str, Any]:
     """A snapshot of Polar's answer, its keys those of the old one where they mean the same thing.
 
@@ -234,8 +234,11 @@ def take_snapshot(
     raw_products = _objects(answer["products"])
     wanted = set(chosen)
     organization = _organization(answer["organization"], _owner(answer))
-    if answer["organization"] is None and old is not None and old["organization"]["id"] == organization["id"]:
-        organization = old["organization"]  # a token that may not read it takes away nothing that is known
+    source = (server, base_url, organization["id"])
+    same_account = old is not None and (old["server"], old["base_url"], old["organization"]["id"]) == source
+    before = old or {"products": [], "benefits": [], "meters": []}
+    if same_account and answer["organization"] is None:
+        organization = before["organization"]  # a token that may not read it takes away nothing that is known
     products = [_product(raw, organization["default_currency"]) for raw in raw_products]
     benefits = list(
         {raw["id"]: _benefit(raw) for product in raw_products for raw in _with_id(product, "benefits")}.values()
@@ -248,9 +251,6 @@ def take_snapshot(
             if isinstance(meter := price.get("meter"), dict) and meter.get("id")
         }.values()
     )
-    source = (server, base_url, organization["id"])
-    same_account = old is not None and (old["server"], old["base_url"], old["organization"]["id"]) == source
-    before = old or {"products": [], "benefits": [], "meters": []}
     archived: list[dict[str, Any]] = []
     if same_account:
         sold = {
