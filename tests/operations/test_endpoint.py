@@ -117,11 +117,11 @@ def test_of_several_the_one_whose_secret_the_app_has_is_kept_and_deleting_is_ask
 def test_the_secret_goes_into_the_file_beside_older_ones_and_is_seen_by_nobody(
     pair: Pair, files: dict[str, Path]
 ) -> None:
-    lines = ["# mine", 'AUTH_ISSUER="a b"', "POLAR_WEBHOOK_SECRET=whsec_one_one_one_one,whsec_two_two_two_two", "X='#'"]
+    lines = ["# mine", 'AUTH_ISSUER="a b"', "POLAR_WEBHOOK_SECRET=whsec_one_1234567890_abcdefghij,whsec_two_1234567890_abcdefghij", "X='#'"]
     for path in files.values():
         path.write_text("\n".join(lines), encoding="utf-8")
         path.chmod(0o644)
-    expected = ["whsec_one_one_one_one", "whsec_two_two_two_two"]
+    expected = ["whsec_one_1234567890_abcdefghij", "whsec_two_1234567890_abcdefghij"]
     for _ in range(3):
         ran = _sync(pair, "--secret", "file", "--yes")
         secrets = {side.variant.runtime: next(iter(side.polar.endpoints.values()))["secret"] for side in pair.sides}
@@ -133,9 +133,9 @@ def test_the_secret_goes_into_the_file_beside_older_ones_and_is_seen_by_nobody(
     for number, side in enumerate(pair.sides):
         side.polar.endpoints.clear()
         path = files[side.variant.runtime]
-        side.polar.add_endpoint(ADDRESS, EVENTS, secret=f"whsec_new_new_new_new_{number}")
+        side.polar.add_endpoint(ADDRESS, EVENTS, secret=f"whsec_new_1234567890_abcdefghij_{number}")
         assert side.run(*SYNC, "--secret", "file", APP_URL=APP).code == 0
-        changed = f"POLAR_WEBHOOK_SECRET=whsec_new_new_new_new_{number},{secrets[side.variant.runtime]},{expected[0]}"
+        changed = f"POLAR_WEBHOOK_SECRET=whsec_new_1234567890_abcdefghij_{number},{secrets[side.variant.runtime]},{expected[0]}"
         assert path.read_text(encoding="utf-8").splitlines()[2] == changed
 
 
@@ -151,7 +151,7 @@ def test_a_first_secret_is_added_at_the_end_of_the_file(pair: Pair, files: dict[
 
 
 def test_the_secret_goes_to_the_deployed_worker_by_standard_input_only(pair: Pair) -> None:
-    secret, old = "whsec_new_new_new_new_new_new_new", "whsec_old_old_old_old_old_old_old"
+    secret, old = "whsec_new_1234567890_abcdefghij", "whsec_old_1234567890_abcdefghij"
     pair.worker.polar.add_endpoint(ADDRESS, EVENTS, secret=secret)
     sync = (*SYNC, "--secret", "wrangler", "--json")
     with Cloudflare() as cloudflare:

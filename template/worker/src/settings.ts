@@ -44,6 +44,13 @@ export class SettingsError extends Error {
 
 const SERVERS: readonly string[] = ["demo", "sandbox", "production"] satisfies Server[];
 const MAX_WEBHOOK_SECRETS = 3;
+const SECRET_PREFIX = /^(whsec_|polar_whs_)/;
+const MIN_SECRET_LENGTH = 24;
+/** Different ones; a random secret has more. */
+const MIN_SECRET_CHARACTERS = 8;
+const PRINTABLE = /^[!-~]+$/;
+/** Words of examples, which are published. */
+const PLACEHOLDER = /change[-_]?me|generated-at-first-start|example|placeholder|your[-_]|\.\.\./i;
 const DEFAULT_RETENTION_DAYS = 90;
 
 /** Reads and checks everything but the sign-in settings, which belong to the sign-in. */
@@ -103,7 +110,23 @@ function readWebhookSecrets(value: string | undefined): string[] {
   if (secrets.length > MAX_WEBHOOK_SECRETS) {
     throw new SettingsError(`POLAR_WEBHOOK_SECRET: at most ${MAX_WEBHOOK_SECRETS}, comma-separated.`);
   }
+  if (!secrets.every(isUnguessable)) {
+    throw new SettingsError(
+      "POLAR_WEBHOOK_SECRET: must be the endpoint's secret from Polar, not an example or a short text.",
+    );
+  }
   return secrets;
+}
+
+/**
+ * Whether nobody can guess a webhook secret: whoever can, signs events and has access.
+ *
+ * Polar's own have 32 random characters or more.
+ */
+function isUnguessable(secret: string): boolean {
+  const key = secret.replace(SECRET_PREFIX, "");
+  const isLong = key.length >= MIN_SECRET_LENGTH && new Set(key).size >= MIN_SECRET_CHARACTERS;
+  return isLong && PRINTABLE.test(secret) && !PLACEHOLDER.test(secret);
 }
 
 function readAppUrl(value: string | undefined, server: Server): string {

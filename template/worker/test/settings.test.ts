@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Bindings, readSettings, SettingsError } from "../src/settings";
 import { bindings } from "./support/app";
+import { secretFor } from "./support/sign";
 
 function read(more: Partial<Record<keyof Bindings, string>>) {
   return readSettings(bindings(more as object));
@@ -27,7 +28,8 @@ describe("settings", () => {
   });
 
   it("take up to three webhook secrets, trimmed", () => {
-    expect(read({ POLAR_WEBHOOK_SECRET: " a, b ,,c," }).webhookSecrets).toEqual(["a", "b", "c"]);
+    const [a, b, c] = [secretFor(1), secretFor(2), "0123456789abcdef0123456789abcdef"];
+    expect(read({ POLAR_WEBHOOK_SECRET: ` ${a}, ${b} ,,${c},` }).webhookSecrets).toEqual([a, b, c]);
   });
 
   it("take origins with or without the slash", () => {
@@ -43,7 +45,7 @@ describe("settings", () => {
     ["POLAR_ACCESS_TOKEN", "  "],
     ["POLAR_WEBHOOK_SECRET", ""],
     ["POLAR_WEBHOOK_SECRET", " , ,"],
-    ["POLAR_WEBHOOK_SECRET", "a,b,c,d"],
+    ["POLAR_WEBHOOK_SECRET", [1, 2, 3, 4].map(secretFor).join(",")],
     ["POLAR_BASE_URL", "polar"],
     ["POLAR_BASE_URL", "ftp://polar.test"],
     ["APP_URL", ""],
@@ -60,6 +62,36 @@ describe("settings", () => {
     const reading = () => read({ [name]: value });
     expect(reading).toThrow(SettingsError);
     expect(reading).toThrow(new RegExp(`^${name}: `));
+  });
+
+  it.each([
+    "whsec_",
+    "whsec_...",
+    "whsec_…",
+    "test",
+    "whsec_test",
+    "whsec_change-me-to-the-secret-of-your-endpoint",
+    "generated-at-first-start",
+    "whsec_generated-at-first-start",
+    "whsec_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "whsec_0123456789abcdefghijklm",
+    "whsec_0123456789 abcdefghijklmnopqrstuv",
+    "your-webhook-secret-goes-here-please",
+    `${secretFor(1)},whsec_`,
+  ])("refuse the guessable webhook secret %j", (secret) => {
+    for (const server of ["demo", "sandbox", "production"]) {
+      const reading = () => read({ POLAR_SERVER: server, POLAR_WEBHOOK_SECRET: secret });
+      expect(reading).toThrow(/^POLAR_WEBHOOK_SECRET: must be the endpoint's secret from Polar/);
+    }
+  });
+
+  it.each([
+    "whsec_k3Qm9ZtVb2Yx7LrWc5Hn1JdPs8Fg4Aa6UeRoTiKlMzX",
+    "polar_whs_k3Qm9ZtVb2Yx7LrWc5Hn1JdPs8Fg4Aa6UeRoTiKlMzX",
+    "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+    "b3a1f0a452a44a539d5b5a2a1a0c7e11",
+  ])("take a webhook secret such as Polar makes it: %s", (secret) => {
+    expect(read({ POLAR_WEBHOOK_SECRET: secret }).webhookSecrets).toEqual([secret]);
   });
 
   it("do not take plain http in production", () => {

@@ -30,7 +30,11 @@ EC_KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 def settings(**more: str) -> Settings:
-    base = {"polar_webhook_secret": "whsec_for_tests", "polar_server": "demo", "app_url": "https://app.example.com"}
+    base = {
+        "polar_webhook_secret": "whsec_for_these_tests_only_0123456789",
+        "polar_server": "demo",
+        "app_url": "https://app.example.com",
+    }
     return Settings.model_validate({**base, "database_url": "sqlite://", **more})
 
 

@@ -110,14 +110,14 @@ It is found by its address, which is APP_URL with /webhooks/polar if none is giv
 export const endpoint = group("endpoint", "Look after the webhook endpoint at Polar.", [sync]);
 
 /**
- * The settings and the known secrets. There may be none yet: the endpoint that has it is yet to be made. Null where the
- * deployed ones are meant: they cannot be read back.
+ * The settings and the known secrets, which need not be fit: the endpoint that has the right one may not exist yet. Null
+ * where the deployed ones are meant: they cannot be read back.
  */
 async function readAll(options: SyncOptions): Promise<{ settings: Settings; known: string[] | null }> {
   const deployed = isDeployed(options);
   const variables = deployed ? await deployedSettings() : developmentSettings();
   const known = split(variables[NAME]);
-  const complete = { ...variables, [NAME]: variables[NAME] ?? "none-yet" };
+  const complete = { ...variables, [NAME]: crypto.randomUUID() };
   const settings = readSettings(complete as unknown as Parameters<typeof readSettings>[0]);
   return { settings, known: deployed && known.length === 0 ? null : known };
 }

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from enum import StrEnum
 from ipaddress import ip_address
+from secrets import token_hex
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -90,11 +91,10 @@ def sync(
 
 
 def _settings() -> tuple[Settings, list[str]]:
-    """Read the settings and the known secrets. There may be none yet: the endpoint that has it is yet to be made."""
+    """Read the settings and the known secrets, which need not be fit: their endpoint may not exist yet."""
     load_environment()
     known = split(os.environ.get(NAME))
-    if not known:
-        os.environ[NAME] = "none-yet"
+    os.environ[NAME] = token_hex(32)
     return load_settings(), known
 
 
