@@ -97,6 +97,41 @@ describe("a change that makes no sense", () => {
   });
 });
 
+describe("the way from a free plan to one that costs money", () => {
+  async function hold(productId: string, amount: number): Promise<string> {
+    await env.DB.prepare("UPDATE billing_subscriptions SET product_id = ?, amount = ? WHERE id = ?")
+      .bind(productId, amount, own)
+      .run();
+    return own;
+  }
+
+  it.each([
+    ["a free plan", PRODUCTS.free.id, 0],
+    ["a free plan whose amount is of another time", PRODUCTS.free.id, 1900],
+    ["a paid plan at a price of 0", PRODUCTS.pro.id, 0],
+    ["a free plan that the code does not know", "00000000-0000-4000-9000-00000000ffff", 0],
+  ])("is the checkout, from %s", async (_, productId, amount) => {
+    const { status, json } = await send("change", { subscription: await hold(productId, amount), product: "team" });
+    expect([status, json.error]).toEqual([409, "checkout_required"]);
+    expect(polar.sent).toEqual([]);
+  });
+
+  it.each([
+    ["a free plan becomes another free one", PRODUCTS.free.id, 0, "basic"],
+    ["a paid plan becomes a free one", PRODUCTS.pro.id, 1900, "free"],
+    ["a paid plan that the code does not know becomes another", "00000000-0000-4000-9000-00000000ffff", 900, "team"],
+    ["a plan that bills usage beside a fixed 0 becomes another", PRODUCTS.usage.id, 0, "team"],
+  ])("is not in the way when %s", async (_, productId, amount, product) => {
+    const { status } = await send("change", { subscription: await hold(productId, amount), product });
+    expect([status, polar.sent.map(({ method }) => method)]).toEqual([200, ["PATCH"]]);
+  });
+
+  it("cannot be paid around by a plan that is not for sale", async () => {
+    const { status } = await send("change", { subscription: own, product: "seats" });
+    expect([status, polar.sent]).toEqual([400, []]);
+  });
+});
+
 describe("Polar's refusal", () => {
   it.each([
     [402, { error: "PaymentFailed", detail: "declined" }, 402, "payment_failed"],

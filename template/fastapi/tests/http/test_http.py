@@ -146,6 +146,8 @@ def test_plans_show_what_is_for_sale(shop: Shop) -> None:
         ("lifetime", True, True),
         ("supporter", True, True),
         ("team", False, True),
+        ("starter", True, False),
+        ("usage", True, True),
     ]
     assert plans["products"][1] == {
         "key": "pro_monthly",

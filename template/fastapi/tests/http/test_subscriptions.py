@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.billing.choices import PRORATION
-from tests.support.app import FREE, MONTHLY, YEARLY, Shop, error_of
+from tests.support.app import FREE, MONTHLY, USAGE, YEARLY, Shop, error_of
 from tests.support.polar_api import Answer
 
 CHANGE, CANCEL, UNCANCEL = (f"/billing/subscription/{verb}" for verb in ("change", "cancel", "uncancel"))
@@ -64,6 +64,7 @@ def test_a_subscription_that_is_over_is_not_found(shop: Shop, status: str) -> No
         ("nothing", (404, "not_found")),
         ("lifetime", (400, "invalid_body")),
         ("retired", (400, "invalid_body")),
+        ("team", (400, "invalid_body")),
         ("", (400, "invalid_body")),
         (None, (400, "invalid_body")),
     ],
@@ -73,6 +74,38 @@ def test_only_plans_that_are_sold(shop: Shop, product: object, expected: tuple[i
 
     assert error_of(shop.post(CHANGE, {"subscription": subscription, "product": product})) == expected
     assert not shop.polar.requests
+
+
+@pytest.mark.parametrize(
+    ("product_id", "amount"),
+    [(FREE.id, 0), (FREE.id, 1900), (MONTHLY.id, 0), ("elsewhere", 0)],
+    ids=["free plan", "free plan, amount of another time", "paid plan at a price of 0", "unknown free plan"],
+)
+def test_the_way_from_a_free_plan_to_one_that_costs_money_is_the_checkout(
+    shop: Shop, product_id: str, amount: int
+) -> None:
+    subscription = shop.subscription(MONTHLY, product_id=product_id, amount=amount)
+
+    answer = shop.post(CHANGE, {"subscription": subscription, "product": "pro_yearly"})
+
+    assert error_of(answer) == (409, "checkout_required")
+    assert not shop.polar.requests
+
+
+@pytest.mark.parametrize(
+    ("product_id", "amount", "product"),
+    [
+        (FREE.id, 0, "starter"),
+        (MONTHLY.id, 1900, "free"),
+        ("elsewhere", 900, "pro_yearly"),
+        (USAGE.id, 0, "pro_yearly"),
+    ],
+    ids=["free to free", "paid to free", "unknown paid plan", "usage beside a fixed 0"],
+)
+def test_other_changes_need_no_checkout(shop: Shop, product_id: str, amount: int, product: str) -> None:
+    subscription = shop.subscription(MONTHLY, product_id=product_id, amount=amount)
+
+    assert shop.post(CHANGE, {"subscription": subscription, "product": product}).status_code == 200
 
 
 @pytest.mark.parametrize(("path", "more"), ALL)

@@ -76,11 +76,13 @@ LIFETIME = a_product(13, "lifetime", None, a_price(13, amount=49900))
 SUPPORTER = a_product(14, "supporter", None, a_price(14, type="custom", amount=None, minimum=500, maximum=10000))
 RETIRED = a_product(15, "retired", "month", a_price(15), archived=True)
 TEAM = a_product(16, "team", "month", a_price(16, type="seat_based", amount=None))
+STARTER = a_product(17, "starter", "month", a_price(17, amount=0), free=True, premium=False)
+USAGE = a_product(18, "usage", "month", a_price(18, type="metered_unit", amount=None, unit_amount="2.5"))
 
 CATALOG = Catalog(
     server="sandbox",
     organization=Organization(id="org", name="Shop", default_currency="usd", allow_multiple_subscriptions=False),
-    products=(FREE, MONTHLY, YEARLY, LIFETIME, SUPPORTER, RETIRED, TEAM),
+    products=(FREE, MONTHLY, YEARLY, LIFETIME, SUPPORTER, RETIRED, TEAM, STARTER, USAGE),
     benefits=(Benefit(key="support", id="benefit", type="feature_flag", description="Support", metadata={"level": 1}),),
 )
 SEVERAL_ALLOWED = replace(CATALOG, organization=replace(CATALOG.organization, allow_multiple_subscriptions=True))

@@ -5,7 +5,7 @@ import { type Body, invalid, requiredString } from "./body";
 import type { Catalog, Price, Product } from "./catalog-types";
 import { ensureCustomer } from "./customers";
 import { ApiError } from "./errors";
-import { isPurchasable } from "./plans";
+import { isFreeSubscription, isPurchasable } from "./plans";
 import type { CheckoutRequest, PolarApi } from "./polar";
 import { instant, type PolarObject, requiredId, requiredText, text } from "./read";
 
@@ -128,8 +128,7 @@ async function subscriptionToUpgrade(
   if (!product.recurring) return undefined;
   let upgraded: string | undefined;
   for (const held of await liveSubscriptions(db, userId)) {
-    const known = catalog.products.find(({ id }) => id === held.product_id);
-    const isFree = known === undefined ? held.amount === 0 : known.free;
+    const isFree = isFreeSubscription(held, catalog);
     if (isFree && held.product_id !== product.id) upgraded ??= held.id;
     else if (isFree || !catalog.organization.allowMultipleSubscriptions) {
       throw new ApiError("has_subscription");

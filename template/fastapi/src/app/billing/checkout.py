@@ -17,7 +17,7 @@ from app.billing.customers import ensure_customer
 from app.billing.errors import BillingError
 from app.billing.json_body import Body
 from app.billing.log import log_line
-from app.billing.plans import is_purchasable
+from app.billing.plans import is_free_subscription, is_purchasable
 from app.billing.polar import PolarApi, PolarApiError
 from app.billing.rate_limit import limit
 from app.billing.read import Json
@@ -138,8 +138,7 @@ def _free_subscription_to_upgrade(billing: Billing, user: User, product: Product
     several = billing.catalog.organization.allow_multiple_subscriptions
     free = []
     for row in live_subscriptions(billing.database, user.id):
-        held = billing.catalog.product_by_id(row.product_id)
-        is_free = held.free if held is not None else row.amount == 0
+        is_free = is_free_subscription(row.product_id, row.amount, billing.catalog)
         if is_free and row.product_id != product.id:
             free.append(row.id)
         elif is_free or not several:

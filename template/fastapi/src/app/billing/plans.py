@@ -1,4 +1,4 @@
-"""What is for sale, for a pricing page."""
+"""What is for sale, for a pricing page, and which of it costs nothing."""
 
 from pydantic import BaseModel, Field
 
@@ -60,6 +60,19 @@ def is_purchasable(product: Product) -> bool:
         and bool(product.prices)
         and all(price.type.startswith(SELLABLE_PRICES) for price in product.prices)
     )
+
+
+def is_free_subscription(product_id: str | None, amount: int | None, catalog: Catalog) -> bool:
+    """Return whether a subscription costs nothing, so that Polar may hold no card for it.
+
+    That is one to a free product, or with a price of 0. A fixed price of 0 beside a metered price costs money: such a
+    product is not `free`, though its amount is 0.
+    """
+    product = catalog.product_by_id(product_id)
+    if product is None:
+        return amount == 0
+    metered = any(price.type.startswith("metered") for price in product.prices)
+    return product.free or (amount == 0 and not metered)
 
 
 def plans_of(catalog: Catalog) -> PlansOut:

@@ -12,9 +12,11 @@ from app.billing.choices import PRORATION
 from app.billing.context import Billing, BillingDep, CurrentUser
 from app.billing.errors import BillingError
 from app.billing.json_body import Body, documented, json_body
-from app.billing.polar import PolarApiError
+from app.billing.plans import is_free_subscription, is_purchasable
+from app.billing.polar import PolarApi, PolarApiError
 from app.billing.read import Unreadable
 from app.billing.reconcile import PolarGone
+from app.billing.repository import AnyRow
 from app.billing.schemas import SubscriptionOut, errors
 
 
@@ -31,9 +33,17 @@ class ChangeBody(SubscriptionBody):
 
 
 def change(billing: Billing, user: User, body: ChangeBody) -> SubscriptionOut:
-    """Move the subscription to another product."""
-    product = _recurring(billing.catalog, body.product)
-    return _update(billing, user, body, {"product_id": product.id, "proration_behavior": PRORATION})
+    """Move the user's own live subscription to another plan.
+
+    Polar's API asks for no card: it would start a paid plan that nobody pays for. So the way from a free plan to one
+    that costs money is the checkout.
+    """
+    plan = _plan(billing.catalog, body.product)
+    polar = billing.connected_polar()
+    held = _own_live_subscription(billing, user, body)
+    if not plan.free and is_free_subscription(held.product_id, held.amount, billing.catalog):
+        raise BillingError("checkout_required")
+    return _send(billing, polar, held.id, {"product_id": plan.id, "proration_behavior": PRORATION})
 
 
 def cancel(billing: Billing, user: User, body: SubscriptionBody) -> SubscriptionOut:
@@ -46,21 +56,31 @@ def uncancel(billing: Billing, user: User, body: SubscriptionBody) -> Subscripti
     return _update(billing, user, body, {"cancel_at_period_end": False})
 
 
-def _recurring(catalog: Catalog, key: str) -> Product:
+def _plan(catalog: Catalog, key: str) -> Product:
+    """Return the plan to change to: one that is for sale."""
     product = catalog.product_by_key(key)
     if product is None:
         raise BillingError("not_found", "There is no such product.")
-    if product.archived or not product.recurring:
+    if not is_purchasable(product) or not product.recurring:
         raise BillingError("invalid_body", "product: not a plan to change to")
     return product
 
 
 def _update(billing: Billing, user: User, body: SubscriptionBody, changes: dict[str, Any]) -> SubscriptionOut:
     polar = billing.connected_polar()
-    if body.subscription not in {row.id for row in live_subscriptions(billing.database, user.id)}:
-        raise BillingError("not_found", "There is no such subscription.")
+    return _send(billing, polar, _own_live_subscription(billing, user, body).id, changes)
+
+
+def _own_live_subscription(billing: Billing, user: User, body: SubscriptionBody) -> AnyRow:
+    for row in live_subscriptions(billing.database, user.id):
+        if row.id == body.subscription:
+            return row
+    raise BillingError("not_found", "There is no such subscription.")
+
+
+def _send(billing: Billing, polar: PolarApi, subscription_id: str, changes: dict[str, Any]) -> SubscriptionOut:
     try:
-        answer = polar.update_subscription(body.subscription, changes)
+        answer = polar.update_subscription(subscription_id, changes)
         return SubscriptionOut.model_validate(subscription_json(billing.catalog, answer))
     except PolarApiError as error:
         raise _refused(error) from error
@@ -88,6 +108,7 @@ RESPONSES = errors(
     "unauthorized",
     "payment_failed",
     "not_found",
+    "checkout_required",
     "subscription_state",
     "body_too_large",
     "polar_error",
