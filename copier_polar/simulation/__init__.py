@@ -1,0 +1,1 @@
+"""The lifecycles of a customer that `simulate` plays, as data, and what plays them."""
