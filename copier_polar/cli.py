@@ -92,6 +92,9 @@ def _tailor(command: TyperCommand | TyperGroup, runtime: str | None) -> None:
         _tailor(each, runtime)
     if runtime == "fastapi":
         command.params = [param for param in command.params if param.name not in ONLY_WORKER]
+    for param in command.params:
+        if runtime and (command.name, param.name) == ("simulate", "url"):
+            param.default = project.ADDRESSES[runtime]
     if command.help and runtime:
         command.help = command.help.replace("Example: uv run billing", f"Example: {CALL[runtime]}")
 

@@ -17,6 +17,8 @@ from copier_polar.environment import settings_of
 from copier_polar.facts import Facts, read_facts
 
 RUNTIMES = ("worker", "fastapi")
+# Where the app answers that `dev` starts.
+ADDRESSES = {"worker": "http://127.0.0.1:8787", "fastapi": "http://127.0.0.1:8000"}
 BRIDGE_VARIABLE = "POLAR_BILLING_BRIDGE"
 OUT_OF_DATE = "The database does not answer or is not up to date; `migrate` brings it up to date."
 
