@@ -132,7 +132,7 @@ def simulate(
             raise typer.BadParameter(f"Polar has no event type {event}", param_hint="--event")
         opened.require_settings()
         facts, settings = opened.facts, opened.settings
-    app = _app(project, facts, settings, url or ADDRESSES[project.runtime])
+    app = _app(project, facts, settings, ADDRESSES[project.runtime] if url is None else url)
     jwt_secret = settings.get("AUTH_JWT_SECRET") if project.answers.get("auth") == "jwt" else None
     simulation = Simulation(app, facts, user, header, jwt_secret, duplicates, seed if shuffle else None)
     lives = _play_all(simulation, named) if event is None else [simulation.event(event)]

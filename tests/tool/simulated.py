@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -18,6 +19,7 @@ import yaml
 from copier_polar import cli
 from copier_polar.facts import Facts, read_facts
 from copier_polar.project import Project
+from copier_polar.simulation.scenarios import Scenario
 from hooks.answers import billing_facts, is_free, unsellable
 from hooks.demo import demo_catalogue
 from hooks.snapshot import take_snapshot
@@ -29,6 +31,7 @@ Json = dict[str, Any]
 
 WEBHOOK_SECRET = new_secret("standard")
 JWT_SECRET = "0123456789abcdefghijklmnopqrstuvwxyz"
+GRACE_DAYS = 14
 SETTINGS_FILE = {"worker": ".dev.vars", "fastapi": ".env"}
 # Every type that a scenario tells, and some that none does.
 EVENTS = {
@@ -79,7 +82,7 @@ def raw_facts(runtime: str = "fastapi", **more: Any) -> Json:
         "api_version": API_VERSION,
         "earliest_removal": "2027-10-01",
         "premium_path": "/premium",
-        "grace_days": 14,
+        "grace_days": GRACE_DAYS,
         "catalogue": catalogue(),
         "events": EVENTS,
         "settings": settings,
@@ -165,6 +168,25 @@ def operated(
     return project
 
 
+def simulate(project: Operated, app: App, *command: str) -> Said:
+    """Simulate at a running app."""
+    return project.run("simulate", *command, "--url", app.url)
+
+
+def expected(scenario: Scenario, grace_days: int = GRACE_DAYS) -> list[bool]:
+    """The access after each step."""
+    return [step.access_with(grace_days) for step in scenario.steps]
+
+
+def as_expected(*scenarios: Scenario, grace_days: int = GRACE_DAYS) -> Iterator[bool]:
+    """What an app answers that is asked before and after each step, and is as it should be."""
+    for scenario in scenarios:
+        before = False
+        for after in expected(scenario, grace_days):
+            yield from (before, after)
+            before = after
+
+
 def claims_of(token: str, secret: str = JWT_SECRET) -> Json:
     """What a token says, if this secret signed it."""
     head, body, signature = token.split(".")
@@ -214,10 +236,11 @@ class App(LoopbackServer):
                 self.answer(status if self.path == "/billing/access" else 404, body)
 
             def answer(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                with suppress(OSError):  # Ctrl-C may have ended who asked
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
