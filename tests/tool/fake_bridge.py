@@ -19,7 +19,6 @@ from typing import Any
 
 from copier_polar.bridge import PROTOCOL, Bridge, read_answer
 from tests.catalogues import CATALOGUES, organization
-from tests.support.api_version import API_VERSION
 
 Json = dict[str, Any]
 
@@ -33,6 +32,7 @@ EVENTS = dict(
     )
 )
 DATABASE = "store.sqlite3"
+FACTS = "facts.json"  # what the process says of its project
 MISBEHAVIOURS = (
     "dies at start",
     "dies in the middle",
@@ -162,6 +162,8 @@ class FakeBridge(Bridge):
 
 def make_facts(runtime: str = "worker", *, products: Iterable[Json] | None = None, **settings: Any) -> Json:
     """What a project of the shop's catalogue says of itself; `settings` changes what it says of its settings."""
+    from tests.support.api_version import API_VERSION  # imports Copier, which the process does without
+
     sold = list(CATALOGUES["shop"]() if products is None else products)
     return {
         "runtime": runtime,
@@ -207,7 +209,7 @@ def _catalogue(products: list[Json]) -> Json:
 
 def _product(product: Json) -> Json:
     prices = [_price(price) for price in product["prices"]]
-    is_free = any(price["type"] == "free" for price in prices)
+    is_free = all(price["type"] == "free" or price["amount"] == 0 for price in prices)
     return {
         "key": _key(product["name"]),
         **{name: product[name] for name in ("id", "name", "description")},
@@ -249,7 +251,7 @@ def main(folder: Path, misbehaviour: str = "") -> None:
     _misbehave_at_start(misbehaviour)
     hello = {"bridge": PROTOCOL, "runtime": "fastapi" if misbehaviour == "other runtime" else "worker"}
     _send({**hello, **({"bridge": 2} if misbehaviour == "other version" else {})})
-    bridge = FakeBridge(folder)
+    bridge = FakeBridge(folder, json.loads((folder / FACTS).read_text()))
     for line in sys.stdin:
         request = json.loads(line)
         _misbehave(misbehaviour)
@@ -281,7 +283,8 @@ def _misbehave(misbehaviour: str) -> None:
         case "hangs":
             time.sleep(600)
         case "nonsense":
-            print("\udcff{nonsense", flush=True)
+            sys.stdout.buffer.write(b"\xff{nonsense\n")
+            sys.stdout.flush()
         case "prints in the middle":
             print("A request came.", flush=True)
         case "without end":
