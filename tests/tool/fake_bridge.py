@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -121,21 +122,23 @@ class FakeBridge(Bridge):
 
     def rows(self, statement: str, *values: object) -> list[Json]:
         """Run SQL on the database, for the test itself."""
-        with closing(sqlite3.connect(self.database)) as connection:
-            connection.row_factory = sqlite3.Row
-            found = [dict(row) for row in connection.execute(statement, values)]
-            connection.commit()
-            return found
+        with closing(self._connected()) as connection:
+            return [dict(row) for row in connection.execute(statement, values)]
 
     def add(self, table: str, **row: object) -> None:
         """Add a row to a table."""
         names = ", ".join(row)
         self.rows(f"INSERT INTO billing_{table} ({names}) VALUES ({', '.join('?' * len(row))})", *row.values())
 
+    def _connected(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.database, isolation_level=None)
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.row_factory = sqlite3.Row
+        return connection
+
     def _migrate(self) -> Json:
-        with closing(sqlite3.connect(self.database)) as connection:
-            for file in MIGRATIONS if not self._tables() else ():
-                connection.executescript(file.read_text())
+        if not self._tables():
+            self.database.write_bytes(_empty_database())
         return {}
 
     def _migrations(self) -> Json:
@@ -146,15 +149,23 @@ class FakeBridge(Bridge):
 
     def _sql(self, statements: list[Json]) -> list[list[Json]]:
         """All statements in one transaction, as in both runtimes."""
-        with closing(sqlite3.connect(self.database)) as connection:
-            connection.row_factory = sqlite3.Row
+        with closing(self._connected()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
             try:
-                with connection:
-                    return [
-                        [dict(row) for row in connection.execute(each["sql"], each["values"])] for each in statements
-                    ]
+                found = [[dict(row) for row in connection.execute(each["sql"], each["values"])] for each in statements]
+                connection.execute("COMMIT")
             except sqlite3.Error as error:
                 raise Failure("store", f"The database refused: {type(error).__name__}.") from None
+            return found
+
+
+@cache
+def _empty_database() -> bytes:
+    """A file of the database, made once by the Worker's migrations."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for file in MIGRATIONS:
+            connection.executescript(file.read_text())
+        return connection.serialize()
 
 
 # Facts
