@@ -30,8 +30,12 @@ def sign(secret: str, settings: SettingsFacts, user: str, email: str | None = No
     optional = {"email": email, "iss": settings.issuer, "aud": settings.audience}
     claims = {"sub": user, "iat": now, "exp": now + LIFETIME_SECONDS}
     claims |= {name: value for name, value in optional.items() if value is not None}
-    signed = ".".join(_base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+    signed = f"{_part({'alg': 'HS256', 'typ': 'JWT'})}.{_part(claims)}"
     return f"{signed}.{_base64url(hmac.digest(secret.encode(), signed.encode(), hashlib.sha256))}"
+
+
+def _part(content: object) -> str:
+    return _base64url(json.dumps(content, separators=(",", ":")).encode())
 
 
 def _base64url(raw: bytes) -> str:
