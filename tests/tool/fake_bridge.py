@@ -99,7 +99,8 @@ class FakeBridge(Bridge):
 
     def call(self, operation: str, *, seconds: float | None = None, **arguments: Any) -> Any:
         self.calls.append((operation, arguments))
-        return read_answer(operation, self.answer(operation, json.loads(json.dumps(arguments))))
+        sent = json.dumps(arguments, ensure_ascii=False).encode()  # as over the real one
+        return read_answer(operation, self.answer(operation, json.loads(sent)))
 
     def close(self) -> None:
         self.closed = True
