@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import yaml
@@ -26,6 +26,7 @@ from hooks.snapshot import take_snapshot
 from tests.support.api_version import API_VERSION
 from tests.support.deliveries import new_secret
 from tests.support.loopback import LoopbackServer
+from tests.tool.fake_bridge import FakeBridge, make_facts
 
 Json = dict[str, Any]
 
@@ -33,25 +34,6 @@ WEBHOOK_SECRET = new_secret("standard")
 JWT_SECRET = "0123456789abcdefghijklmnopqrstuvwxyz"
 GRACE_DAYS = 14
 SETTINGS_FILE = {"worker": ".dev.vars", "fastapi": ".env"}
-# Every type that a scenario tells, and some that none does.
-EVENTS = {
-    f"{kind}.{verb}": None
-    for kind, verbs in {
-        "checkout": "created updated expired",
-        "customer": "created updated deleted state_changed",
-        "member": "created updated deleted",
-        "order": "created updated paid refunded",
-        "subscription": "created updated active canceled uncanceled cycled revoked past_due paused resumed migrated",
-        "refund": "created updated",
-        "product": "created updated",
-        "discount": "created updated deleted",
-        "benefit": "created updated",
-        "benefit_grant": "created cycled updated revoked",
-        "customer_seat": "assigned claimed revoked",
-        "organization": "updated",
-    }.items()
-    for verb in verbs.split()
-}
 
 
 def catalogue(answer: Json | None = None, sold: Callable[[Json], bool] = lambda product: True) -> Json:
@@ -62,32 +44,9 @@ def catalogue(answer: Json | None = None, sold: Callable[[Json], bool] = lambda 
     return billing_facts(snapshot, [product["key"] for product in products], paid)
 
 
-def raw_facts(runtime: str = "fastapi", **more: Any) -> Json:
-    """What a project says of itself; `settings` changes a part of its settings."""
-    settings = {
-        "problem": "",
-        "present": [],
-        "server": "demo",
-        "app_url": "http://127.0.0.1:8000",
-        "base_url": None,
-        "is_local": True,
-        "issuer": None,
-        "audience": None,
-        **more.pop("settings", {}),
-    }
-    return {
-        "runtime": runtime,
-        "database": "d1" if runtime == "worker" else "sqlite",
-        "target": "sqlite:///billing.db",
-        "api_version": API_VERSION,
-        "earliest_removal": "2027-10-01",
-        "premium_path": "/premium",
-        "grace_days": GRACE_DAYS,
-        "catalogue": catalogue(),
-        "events": EVENTS,
-        "settings": settings,
-        **more,
-    }
+def raw_facts(runtime: str = "fastapi", settings: Json | None = None, **more: Any) -> Json:
+    """What a project says of itself; `settings` changes a part of what it says of its settings."""
+    return {**make_facts(runtime, **settings or {}), "grace_days": GRACE_DAYS, "catalogue": catalogue(), **more}
 
 
 def facts(**more: Any) -> Facts:
@@ -109,23 +68,6 @@ class Said:
         return json.loads(self.out)
 
 
-class _Bridge:
-    """A bridge that answers to `facts` alone: these commands ask nothing else."""
-
-    def __init__(self, answer: Json) -> None:
-        self._answer = answer
-
-    def call(self, operation: str) -> Json:
-        assert operation == "facts"
-        return self._answer
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 @dataclass
 class Operated:
     """A project in a folder, whose commands run in this process."""
@@ -144,7 +86,9 @@ class Operated:
     def run(self, *command: str) -> Said:
         """Call a command in the project's folder."""
         self.patch.chdir(self.folder)
-        self.patch.setattr(Project, "start_bridge", lambda project, store: _Bridge(self.facts))
+        self.patch.setattr(
+            Project, "start_bridge", lambda project, store: FakeBridge(self.folder, self.facts, migrated=False)
+        )
         with pytest.raises(SystemExit) as ended:
             cli.main(command)
         said = self.capture.readouterr()

@@ -11,7 +11,8 @@ import pytest
 from copier_polar.simulation.lifecycle import Event, Lifecycle
 from copier_polar.simulation.scenarios import begin, read_scenarios, roles_in, single_events, why_not
 from tests.catalogues import CATALOGUES, organization
-from tests.tool.simulated import EVENTS, catalogue, facts
+from tests.tool.fake_bridge import EVENTS
+from tests.tool.simulated import catalogue, facts
 
 NOW = dt.datetime(2026, 11, 24, 11, 0, 0, 123456, dt.UTC)
 OBJECTS = {
