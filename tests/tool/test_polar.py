@@ -135,7 +135,8 @@ def test_a_list_is_read_to_its_end_and_no_further_than_it_may(polar: Polar, serv
     server.always = lambda call: Answer(200, {"items": [], "pagination": {"max_page": 10**9}})
     polar.pace = Pace(10**6)
     with pytest.raises(TooManyPages):
-        list(polar.pages(PRODUCTS, {}))
+        list(polar.pages(PRODUCTS, {}, 3))
+    assert len(server.calls) == 2 + 3
     with pytest.raises(Refused, match=f"more than {MAX_PAGES * PAGE_SIZE} entries in {PRODUCTS}"):
         PolarAdmin(polar).items(PRODUCTS, "products:read")
 

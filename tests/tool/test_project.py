@@ -69,8 +69,8 @@ def test_a_project_is_found_beside_other_templates(tmp_path: Path, name: str, be
 @pytest.mark.parametrize(
     ("runtime", "store", "expected"),
     [
-        ("worker", Store(), ["node", "--import", "./scripts/resolve.ts", "scripts/bridge.ts"]),
-        ("worker", Store(remote=True), ["node", "--import", "./scripts/resolve.ts", "scripts/bridge.ts", "--remote"]),
+        ("worker", Store(), ["node", "scripts/bridge.mjs"]),
+        ("worker", Store(remote=True), ["node", "scripts/bridge.mjs", "--remote"]),
         ("fastapi", Store(), ["uv", "run", "--quiet", "python", "-m", "app.billing.bridge"]),
     ],
 )
