@@ -46,9 +46,11 @@ class DemoProblem(Exception):
 class PolarProblem(Exception):
     """Polar refused the app, or did not answer (status 0)."""
 
-    def __init__(self, message: str, status: int, error: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, status: int, error: str = "", retry_after: float | None = None, detail: object = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.error, self.retry_after = status, error, retry_after
+        self.status, self.error, self.retry_after, self.detail = status, error, retry_after, detail
 
 
 class PolarGoneProblem(PolarProblem):
@@ -127,9 +129,11 @@ class Bridge:
             process.stdout.close()
 
     def __enter__(self) -> Self:
+        """Use it in a `with` block."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close it at the end of the block."""
         self.close()
 
     def _write(self, line: bytes) -> None:
