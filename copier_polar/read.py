@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-Json = dict[str, Any]
+from copier_polar.polar import Json
 
 MAX_INTEGER = 2**53 - 1
 # PostgreSQL takes no NUL in a text, and no database takes half a surrogate pair.

@@ -9,7 +9,8 @@ from copier_polar import generated
 from copier_polar.doctor.checks import DELIVERY_CAUSES
 from copier_polar.doctor.examination import Examination, Found
 from copier_polar.doctor.skipped import Skipped
-from copier_polar.read import Json, mapping, text
+from copier_polar.polar import Json
+from copier_polar.read import mapping, text
 
 TIMEOUT_SECONDS = 10.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 from copier_polar.bridge import Bridge, DemoProblem, SettingsProblem, StoreProblem
 from copier_polar.doctor.polar_side import PolarSide
@@ -27,6 +28,15 @@ class Examination:
 
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
+
+    def __enter__(self) -> Self:
+        """Use it in a `with` block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections to Polar, where there are any."""
+        if "polar" in self.__dict__:
+            self.polar.close()
 
     @property
     def bridge(self) -> Bridge:

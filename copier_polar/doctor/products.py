@@ -8,7 +8,8 @@ from typing import Any
 from copier_polar.doctor.checks import WITHOUT_CENTS
 from copier_polar.doctor.examination import Examination, Found
 from copier_polar.facts import Price, Product
-from copier_polar.read import Json, integer, objects, text
+from copier_polar.polar import Json
+from copier_polar.read import integer, objects, text
 
 
 def organization_other(x: Examination) -> Iterator[Found]:

@@ -10,7 +10,8 @@ from typing import Any
 from copier_polar.doctor.examination import Examination, Found
 from copier_polar.doctor.skipped import Skipped
 from copier_polar.generated import order_policy, subscription_policy
-from copier_polar.read import Json, objects
+from copier_polar.polar import Json
+from copier_polar.read import objects
 
 
 def _texts(values: Iterable[str]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from copier_polar.doctor.checks import CHECKS
 from copier_polar.doctor.examine import Result
+from copier_polar.polar import Json
 
 PRIORITIES = {
     "P1": ("critical", "Now, before anything else"),
@@ -16,8 +16,6 @@ PRIORITIES = {
 }
 MAX_LISTED = 20
 MARKUP = re.compile(r"([\\`*\[\]|<>~&])")
-
-Json = dict[str, Any]
 
 
 def make_report(products: Sequence[Json], status: Json, results: Iterable[Result]) -> Json:
@@ -76,7 +74,8 @@ def _status(report: Json) -> Iterator[str]:
     if settings:
         yield f"- Server: {settings['server']}"
         yield f"- App: {escaped(settings['app_url'])}"
-        yield f"- Webhook secrets: {len(settings['webhook_secrets'])} ({', '.join(settings['webhook_secrets'])})"
+        if (secrets := settings["webhook_secrets"]) is not None:
+            yield f"- Webhook secrets: {len(secrets)} ({', '.join(secrets)})"
     if tables:
         yield f"- Events: {_counts(tables['events'])}; the newest: {tables['newest_event'] or 'none'}"
         yield f"- Customers: {tables['customers']}"

@@ -10,7 +10,7 @@ from copier_polar.doctor.environment import schemes
 from copier_polar.doctor.examination import Examination
 from copier_polar.doctor.products import shown_prices
 from copier_polar.doctor.skipped import Skipped
-from copier_polar.read import Json
+from copier_polar.polar import Json
 
 GROUPED = "SELECT {0} AS name, COUNT(*) AS number FROM {1} GROUP BY {0} ORDER BY {0}"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)

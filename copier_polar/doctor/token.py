@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from copier_polar import generated
 from copier_polar.doctor.checks import SCOPE_OF_SUBSCRIPTIONS, SCOPES_DANGEROUS, SCOPES_NEEDED, ScopeProbe
 from copier_polar.doctor.examination import Examination, Found
-from copier_polar.doctor.polar_side import is_version_removed, reason_for
+from copier_polar.doctor.polar_side import is_version_removed, refusal
 from copier_polar.doctor.skipped import Skipped
 
 MAX_CLOCK_SKEW_SECONDS = 60
@@ -64,5 +64,5 @@ def api_version_ending(x: Examination) -> Iterator[Found]:
 def _has_scope(x: Examination, probe: ScopeProbe) -> bool:
     answer = x.polar.ask(probe.method, probe.path, body=None if probe.method == "GET" else [])
     if answer.status in {401, 429} or answer.status >= 500 or is_version_removed(answer):
-        raise Skipped(reason_for(answer.status))
+        raise Skipped(refusal(answer))
     return not (answer.status == 403 and answer.error == "insufficient_scope")
