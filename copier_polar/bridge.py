@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,16 @@ START_SECONDS = 90.0  # wrangler starts workerd
 CALL_SECONDS = 180.0  # Polar may take its time for every page of a customer
 STOP_SECONDS = 10.0
 LONGEST_LINE = 64 * 1024 * 1024
+# What is read of the results that are objects.
+RESULTS: Mapping[str, set[str]] = {
+    "migrations": {"answers", "current"},
+    "request": {"status", "headers", "body"},
+    "replay": {"outcome"},
+    "reconcile": {"outcome", "calls"},
+    "drift": {"differences", "calls"},
+    "standing": {"access"},
+    "read_event": {"projection", "problem"},
+}
 
 
 class BridgeBroken(Exception):
@@ -79,29 +90,38 @@ class Bridge:
                 env=dict(environment),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                bufsize=0,
                 start_new_session=True,
             )
-        except OSError as error:
-            raise BridgeBroken(f"The bridge cannot be started: {command[0]}: {error.strerror}.") from None
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "no command"
+            raise BridgeBroken(f"The bridge cannot be started: {command[0]}: {why}.") from None
         try:
-            hello = self._read(start_seconds, "does not start")
-            self.runtime = _runtime(hello)
+            assert self._process.stdin is not None
+            os.set_blocking(self._process.stdin.fileno(), False)
+            complaint = f"The bridge does not start within {start_seconds:.0f} seconds."
+            self.runtime = _runtime(self._read(time.monotonic() + start_seconds, complaint))
         except BaseException:
-            self.close()
+            self._kill()
+            self._finish()
             raise
 
     def call(self, operation: str, *, seconds: float | None = None, **arguments: Any) -> Any:
         """Ask for an operation of the protocol and return its result."""
         self._last_id += 1
         request = {"id": self._last_id, "op": operation, **arguments}
-        self._write(json.dumps(request, ensure_ascii=False).encode() + b"\n")
-        answer = self._read(seconds or self._call_seconds, f"does not answer to `{operation}`")
+        seconds = seconds or self._call_seconds
+        deadline = time.monotonic() + seconds
+        complaint = f"The bridge does not answer to `{operation}` within {seconds:.0f} seconds."
+        self._write(json.dumps(request, ensure_ascii=False).encode() + b"\n", deadline, complaint)
+        answer = self._read(deadline, complaint)
         if answer.get("id") != self._last_id:
             raise BridgeBroken(f"The bridge answers something else than `{operation}`.")
         if "error" in answer:
             raise _problem(operation, answer["error"])
         if "result" not in answer:
             raise BridgeBroken(f"The bridge answers nonsense to `{operation}`.")
+        _check_shape(operation, answer["result"])
         return answer["result"]
 
     def sql(self, sql: str, **values: object) -> list[dict[str, Any]]:
@@ -116,39 +136,60 @@ class Bridge:
 
     def close(self) -> None:
         """End the process: by closing its stdin, and by force where it does not end."""
-        process = self._process
-        if process.stdin is not None:
+        if self._process.stdin is not None:
             with suppress(OSError):
-                process.stdin.close()
+                self._process.stdin.close()
         try:
-            process.wait(STOP_SECONDS)
+            self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+            self._kill()
+        self._finish()
+
+    def _kill(self) -> None:
+        """End the process and all that it started: they have a session of their own."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _finish(self) -> None:
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
 
     def __enter__(self) -> Self:
         """Use it in a `with` block."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close it at the end of the block."""
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close it at the end of the block; at once where it does not do its part, or Ctrl-C ends the command."""
+        if kind is not None and issubclass(kind, BridgeBroken | KeyboardInterrupt):
+            self._kill()
+            self._finish()
+        else:
+            self.close()
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, line: bytes, deadline: float, complaint: str) -> None:
         assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
-        except OSError:
-            raise BridgeBroken(self._died()) from None
+        descriptor = self._process.stdin.fileno()
+        rest = memoryview(line)
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_WRITE)
+            while rest:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise BridgeBroken(complaint)
+                try:
+                    rest = rest[os.write(descriptor, rest) :]
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    raise BridgeBroken(self._died()) from None
 
-    def _read(self, seconds: float, complaint: str) -> dict[str, Any]:
-        line = self._line(time.monotonic() + seconds, f"The bridge {complaint} within {seconds:.0f} seconds.")
+    def _read(self, deadline: float, complaint: str) -> dict[str, Any]:
+        line = self._line(deadline, complaint)
         try:
             answer = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise BridgeBroken("The bridge answers nonsense: something else writes to its standard output.")
@@ -193,6 +234,18 @@ def _runtime(hello: Mapping[str, Any]) -> str:
     return str(hello.get("runtime"))
 
 
+def _check_shape(operation: str, result: object) -> None:
+    """Refuse a result that lacks what this tool reads of it."""
+    if operation == "sql":
+        is_good = isinstance(result, list) and all(isinstance(rows, list) for rows in result)
+    elif operation == "routes":
+        is_good = isinstance(result, list)
+    else:
+        is_good = isinstance(result, dict) and RESULTS.get(operation, set()) <= result.keys()
+    if not is_good:
+        raise BridgeBroken(f"The bridge answers nonsense to `{operation}`.")
+
+
 def _problem(operation: str, error: object) -> Exception:
     found = error if isinstance(error, dict) else {}
     kind, message = found.get("kind"), str(found.get("message") or "unknown")
@@ -206,5 +259,11 @@ def _problem(operation: str, error: object) -> Exception:
         return simple[kind](message)
     if kind in ("polar", "gone"):
         problem = PolarGoneProblem if kind == "gone" else PolarProblem
-        return problem(message, int(found.get("status") or 0), str(found.get("error") or ""), found.get("retry_after"))
+        status, wait = (_number(found.get(name)) for name in ("status", "retry_after"))
+        return problem(message, int(status or 0), str(found.get("error") or ""), wait, found.get("detail"))
     return BridgeBroken(f"The bridge could not do `{operation}`: {message}")
+
+
+def _number(value: object) -> float | int | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    return value if is_number else None  # type: ignore[return-value]

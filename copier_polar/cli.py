@@ -96,18 +96,44 @@ def _tailor(command: TyperCommand | TyperGroup, runtime: str | None) -> None:
         command.help = command.help.replace("Example: uv run billing", f"Example: {CALL[runtime]}")
 
 
-app = typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=_markup(),
+    pretty_exceptions_enable=False,
+)
+
+
+def _choose_folder(folder: Path) -> Path:
+    project.choose_folder(folder)
+    return folder
+
+
+def _choose_bridge(bridge: str | None) -> str | None:
+    project.choose_bridge(bridge)
+    return bridge
 
 
 @app.callback()
 def choose_project(
-    folder: Annotated[Path, typer.Option("--project", metavar="DIR", help="The project's folder.")] = Path(),
-    bridge: Annotated[
-        str | None, typer.Option("--bridge", metavar="COMMAND", help="Starts the project's bridge elsewhere.")
+    _folder: Annotated[
+        Path,
+        # Before anything else: help is about the project that is chosen.
+        typer.Option("--project", metavar="DIR", help="The project's folder.", is_eager=True, callback=_choose_folder),
+    ] = Path(),
+    _bridge: Annotated[
+        str | None,
+        typer.Option(
+            "--bridge",
+            metavar="COMMAND",
+            help="Starts the project's bridge elsewhere.",
+            is_eager=True,
+            callback=_choose_bridge,
+        ),
     ] = None,
 ) -> None:
     """Operate billing. `billing COMMAND --help` explains a command."""
-    project.choose(folder, bridge)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

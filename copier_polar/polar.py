@@ -12,8 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 from copier_polar.bridge import DemoProblem, PolarGoneProblem, PolarProblem, SettingsProblem
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from copier_polar.project import Opened
 
 Json = dict[str, Any]
+Result = TypeVar("Result")
 
 # The addresses that the SDK has beside its services; a test holds them to it.
 SERVERS = {"sandbox": "https://sandbox-api.polar.sh", "production": "https://api.polar.sh"}
@@ -58,7 +58,7 @@ class Pace:
         self._sleep = sleep or (lambda seconds: time.sleep(seconds))
 
     def wait(self, calls: int = 1) -> None:
-        """Wait until this call may be made; `calls` where it is known to be several."""
+        """Wait until a call may be made, and count it; several where the app made them."""
         for _ in range(calls):
             if len(self._calls) == self._calls.maxlen:
                 self._sleep(max(0.0, self._calls[0] + 60 - self._clock()))
@@ -117,7 +117,7 @@ class Polar:
         self.server, self.token, self.api_version = server, token, api_version
         self._address = base_url or SERVERS[server]
         self._timeout = timeout
-        self._pace = Pace(CALLS_A_MINUTE[server])
+        self.pace = Pace(CALLS_A_MINUTE[server])
 
     @cached_property
     def _client(self) -> SyncClientBase:
@@ -242,12 +242,13 @@ class Polar:
         # The SDK does not escape ids in paths.
         escaped = {name: quote(value, safe="") for name, value in (ids or {}).items()}
         request = self._client.build_request(method, path, escaped, dict(query or {}), body)
-        for waits in count():
-            self._pace.wait()
+        waits = 0
+        while True:
+            self.pace.wait()
             answer = self._sent(request)
             if answer.status != 429 or waits == MAX_WAITS or not wait_as_asked(answer.retry_after):
-                break
-        return answer
+                return answer
+            waits += 1
 
     def _sent(self, request: httpx.Request) -> Answer:
         from polar.base import PolarNetworkError
@@ -268,6 +269,18 @@ def wait_as_asked(asked: float | None) -> bool:
     note(f"Polar asks to wait for {seconds} s.")
     time.sleep(seconds)
     return True
+
+
+def patiently(ask: Callable[[], Result]) -> Result:
+    """Have the app ask Polar; where Polar has it wait, again after that, unless that is for long."""
+    waits = 0
+    while True:
+        try:
+            return ask()
+        except PolarProblem as problem:
+            if problem.status != 429 or waits == MAX_WAITS or not wait_as_asked(problem.retry_after):
+                raise
+            waits += 1
 
 
 def polar_of(opened: Opened, timeout: float = TIMEOUT_SECONDS) -> Polar:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from copier_polar.bridge import Bridge
+from copier_polar.bridge import Bridge, BridgeBroken, SettingsProblem
 from copier_polar.console import BadCall, Refused, note
 from copier_polar.environment import settings_of
 from copier_polar.facts import Facts, read_facts
@@ -34,6 +34,14 @@ class Store:
         if self.remote:
             return ["--remote"]
         return [] if self.persist_to is None else ["--persist-to", self.persist_to]
+
+
+def store_of(remote: bool, persist_to: str | None) -> Store:
+    """Return the store that the options of a command mean. Raises BadCall where both are given."""
+    if remote and persist_to is not None:
+        raise BadCall("option '--remote' cannot be used with option '--persist-to <folder>'.")
+    # The bridge runs in the project's folder, the person may be elsewhere.
+    return Store(remote, None if persist_to is None else str(Path(persist_to).absolute()))
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,10 @@ class Opened:
     @cached_property
     def facts(self) -> Facts:
         """What the project says of itself."""
-        return read_facts(self.bridge.call("facts"))
+        try:
+            return read_facts(self.bridge.call("facts"))
+        except (AttributeError, KeyError, TypeError):
+            raise BridgeBroken("The bridge answers nonsense: its facts are incomplete.") from None
 
     @cached_property
     def settings(self) -> dict[str, str]:
@@ -96,8 +107,6 @@ class Opened:
 
     def require_settings(self) -> None:
         """Raise SettingsProblem where the app would not start."""
-        from copier_polar.bridge import SettingsProblem
-
         if self.facts.settings.problem:
             raise SettingsProblem(self.facts.settings.problem)
 
@@ -109,9 +118,14 @@ class _Chosen:
     bridge: str | None = None
 
 
-def choose(folder: Path, bridge: str | None) -> None:
-    """Say which project the commands work on."""
-    _Chosen.folder, _Chosen.bridge = folder, bridge or os.environ.get(BRIDGE_VARIABLE) or None
+def choose_folder(folder: Path) -> None:
+    """Say in which folder the project is that commands work on."""
+    _Chosen.folder = folder
+
+
+def choose_bridge(command: str | None) -> None:
+    """Say what starts the bridge; without a command POLAR_BILLING_BRIDGE does, or else the project's own way."""
+    _Chosen.bridge = command or os.environ.get(BRIDGE_VARIABLE) or None
 
 
 def chosen() -> Project:
@@ -144,7 +158,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     import yaml
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         answers = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         text, answers = (path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""), None
@@ -159,23 +173,30 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
+def open_bridge(store: Store | None = None) -> Generator[Opened]:
+    """Open the bridge of the chosen project, whatever its settings and its database are like, and close it after."""
+    store = store or Store()
+    project = chosen()
+    with project.start_bridge(store) as bridge:
+        yield Opened(project, bridge, store)
+
+
+@contextmanager
 def open_project(store: Store | None = None, *, any_state: bool = False) -> Generator[Opened]:
     """Open the bridge of the chosen project, and close it after.
 
     Says first which database it is. Raises SettingsProblem where the settings are invalid, and Refused where the
     database does not answer or misses migrations; neither for a command that is there for such a project (`any_state`).
     """
-    store = store or Store()
-    project = chosen()
-    with project.start_bridge(store) as bridge:
-        opened = Opened(project, bridge, store)
-        if any_state:
-            note(f"Target: {opened.facts.target}")
-            yield opened
-            return
-        if not store.remote:
+    with open_bridge(store) as opened:
+        needs_settings = not any_state and not opened.store.remote
+        # The database of a Worker is known without settings, that of the other runtime is one of them.
+        if needs_settings and opened.project.runtime == "fastapi":
             opened.require_settings()
-        note(f"Target: {opened.facts.target}")
-        if not bridge.call("migrations")["current"]:
+        if opened.facts.target:
+            note(f"Target: {opened.facts.target}")
+        if needs_settings:
+            opened.require_settings()
+        if not any_state and not opened.bridge.call("migrations")["current"]:
             raise Refused(OUT_OF_DATE)
         yield opened
