@@ -12,7 +12,7 @@ from copier_polar.console import AsJson, bad, good, note, show, warn
 from copier_polar.facts import Catalogue, Price, Product
 from copier_polar.polar import Json
 from copier_polar.polar_admin import PolarAdmin
-from copier_polar.project import Opened, Store, chosen
+from copier_polar.project import Opened, open_bridge
 from copier_polar.read import integer, objects, text
 
 PRODUCTS, READ = "/v1/products/", "products:read"
@@ -45,9 +45,7 @@ def diff(as_json: AsJson = False) -> None:
 
     Example: uv run billing catalog diff
     """
-    project, store = chosen(), Store()
-    with project.start_bridge(store) as bridge:
-        opened = Opened(project, bridge, store)
+    with open_bridge() as opened:
         opened.require_settings()
         note(f"Target: Polar's {opened.facts.settings.server}")
         differences, command = _compared(opened)

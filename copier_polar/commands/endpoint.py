@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -22,7 +23,7 @@ from copier_polar.console import AsJson, Refused, Yes, confirm, good, note, show
 from copier_polar.facts import Facts
 from copier_polar.polar import Json
 from copier_polar.polar_admin import PolarAdmin, unreadable
-from copier_polar.project import Opened, Store, chosen, store_of
+from copier_polar.project import Opened, Store, open_bridge, store_of
 from copier_polar.read import text
 from copier_polar.webhook_secret import NAME, require_file, save_to_file, save_to_worker, split
 
@@ -133,11 +134,23 @@ def sync(
 @contextmanager
 def _opened(store: Store, place: Place | None) -> Generator[WithAnySecret]:
     """Open the project with a random webhook secret, so that a wrong one hides nothing else that is wrong."""
-    project = chosen()
-    if place is Place.WRANGLER:
-        store = replace(store, remote=True)
-    with project.start_bridge(store, **{NAME: token_hex(32)}) as bridge:
-        yield WithAnySecret(project, bridge, store)
+    with ExitStack() as stack:
+        with _random_secret():
+            opened = stack.enter_context(open_bridge(replace(store, remote=True) if place is Place.WRANGLER else store))
+        yield WithAnySecret(opened.project, opened.bridge, opened.store)
+
+
+@contextmanager
+def _random_secret() -> Generator[None]:
+    """Put it into the environment of what is started meanwhile."""
+    before = os.environ.get(NAME)
+    os.environ[NAME] = token_hex(32)
+    try:
+        yield
+    finally:
+        del os.environ[NAME]
+        if before is not None:
+            os.environ[NAME] = before
 
 
 def _synced(opened: WithAnySecret, url: str | None, place: Place | None, *, dry_run: bool, yes: bool) -> Json:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 
 from copier_polar.bridge import Bridge, StoreProblem
 from copier_polar.doctor.environment import schemes
 from copier_polar.doctor.examination import Examination
 from copier_polar.doctor.products import shown_prices
 from copier_polar.doctor.skipped import Skipped
+from copier_polar.instants import to_iso
 from copier_polar.polar import Json
 
 GROUPED = "SELECT {0} AS name, COUNT(*) AS number FROM {1} GROUP BY {0} ORDER BY {0}"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 
 def products_found(x: Examination) -> list[Json]:
@@ -55,7 +54,7 @@ def _counts(bridge: Bridge) -> Json:
     )
     return {
         "events": _grouped(events),
-        "newest_event": _to_iso(newest[0]["us"]),
+        "newest_event": to_iso(newest[0]["us"]),
         "customers": customers[0]["number"],
         "subscriptions": _grouped(subscriptions),
         "orders": _grouped(orders),
@@ -64,13 +63,6 @@ def _counts(bridge: Bridge) -> Json:
 
 def _grouped(rows: list[Json]) -> dict[str, int]:
     return {row["name"]: row["number"] for row in rows}
-
-
-def _to_iso(micros: int | None) -> str | None:
-    """Write an instant as `YYYY-MM-DDTHH:MM:SS.ffffffZ`, always with six digits."""
-    if micros is None:
-        return None
-    return (EPOCH + timedelta(microseconds=micros)).isoformat(timespec="microseconds") + "Z"
 
 
 def _interval(interval: str | None, count: int | None) -> str:
