@@ -117,12 +117,7 @@ class Bridge:
         answer = self._read(deadline, complaint)
         if answer.get("id") != self._last_id:
             raise BridgeBroken(f"The bridge answers something else than `{operation}`.")
-        if "error" in answer:
-            raise _problem(operation, answer["error"])
-        if "result" not in answer:
-            raise BridgeBroken(f"The bridge answers nonsense to `{operation}`.")
-        _check_shape(operation, answer["result"])
-        return answer["result"]
+        return read_answer(operation, answer)
 
     def sql(self, sql: str, **values: object) -> list[dict[str, Any]]:
         """Run one statement and return its rows; parameters are written `:name`."""
@@ -132,6 +127,8 @@ class Bridge:
         """Run statements in one transaction and return the rows of each."""
         sent = [{"sql": sql, "values": dict(values)} for sql, values in statements]
         result: list[list[dict[str, Any]]] = self.call("sql", statements=sent)
+        if len(result) != len(sent):
+            raise BridgeBroken("The bridge answers nonsense to `sql`.")
         return result
 
     def close(self) -> None:
@@ -223,27 +220,33 @@ class Bridge:
         return f"The bridge ended by itself (exit code {code}); what it printed says why."
 
 
+def read_answer(operation: str, answer: Mapping[str, Any]) -> Any:
+    """Return the result in an answer, or raise the error in it."""
+    if "error" in answer:
+        raise _problem(operation, answer["error"])
+    if not _is_good(operation, answer.get("result")):
+        raise BridgeBroken(f"The bridge answers nonsense to `{operation}`.")
+    return answer["result"]
+
+
 def _runtime(hello: Mapping[str, Any]) -> str:
     if "bridge" not in hello:
         raise BridgeBroken("The bridge answers nonsense: it does not say its version.")
     if hello["bridge"] != PROTOCOL:
         raise BridgeBroken(
-            f"The bridge of this project speaks version {hello['bridge']}, this tool version {PROTOCOL}: "
+            f"The bridge of this project speaks version {str(hello['bridge'])[:20]}, this tool version {PROTOCOL}: "
             "start the tool by the project's own `billing` command."
         )
     return str(hello.get("runtime"))
 
 
-def _check_shape(operation: str, result: object) -> None:
-    """Refuse a result that lacks what this tool reads of it."""
+def _is_good(operation: str, result: object) -> bool:
+    """Whether a result has what this tool reads of it."""
     if operation == "sql":
-        is_good = isinstance(result, list) and all(isinstance(rows, list) for rows in result)
-    elif operation == "routes":
-        is_good = isinstance(result, list)
-    else:
-        is_good = isinstance(result, dict) and RESULTS.get(operation, set()) <= result.keys()
-    if not is_good:
-        raise BridgeBroken(f"The bridge answers nonsense to `{operation}`.")
+        return isinstance(result, list) and all(isinstance(rows, list) for rows in result)
+    if operation == "routes":
+        return isinstance(result, list)
+    return isinstance(result, dict) and RESULTS.get(operation, set()) <= result.keys()
 
 
 def _problem(operation: str, error: object) -> Exception:

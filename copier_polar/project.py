@@ -66,7 +66,11 @@ class Project:
 
     def start_bridge(self, store: Store) -> Bridge:
         """Start the project's bridge. Raises BridgeBroken."""
-        return Bridge([*self._command(), *store.options], self.folder, os.environ)
+        bridge = Bridge([*self._command(), *store.options], self.folder, os.environ)
+        if bridge.runtime != self.runtime:
+            bridge.close()
+            raise BridgeBroken("The bridge is of another project: its runtime is not the one of the answers file.")
+        return bridge
 
     def _command(self) -> list[str]:
         if self.bridge_command is not None:
