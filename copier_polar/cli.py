@@ -62,7 +62,8 @@ class Commands(TyperGroup):
         """Import a command."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command = getattr(import_module(f"copier_polar.commands.{cmd_name}"), cmd_name)
+        module = import_module(f"copier_polar.commands.{cmd_name}")
+        command = getattr(module, cmd_name)
         if not isinstance(command, typer.Typer):
             alone = typer.Typer(add_completion=False, rich_markup_mode=_markup())
             # Options of another program go through as they are.
@@ -72,6 +73,8 @@ class Commands(TyperGroup):
         made = typer.main.get_command(command)
         here = _here()
         _tailor(made, here.runtime if here else None)
+        if here and hasattr(module, "tailor"):
+            module.tailor(made, here.runtime)
         return made
 
 
