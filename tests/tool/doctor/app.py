@@ -22,7 +22,11 @@ ROUTES = (
     ("GET", PREMIUM),
     ("GET", "/health"),
 )
-_LIVE = {"active": (14, "current_period_end_us"), "trialing": (14, "current_period_end_us"), "past_due": (7, "past_due_us")}
+_LIVE = {
+    "active": (14, "current_period_end_us"),
+    "trialing": (14, "current_period_end_us"),
+    "past_due": (7, "past_due_us"),
+}
 
 
 @dataclass
