@@ -107,15 +107,19 @@ class Patient:
         raise Failure("settings", self.facts["settings"]["problem"])
 
 
-@pytest.fixture(params=["worker", "fastapi"])
+both_runtimes = pytest.mark.parametrize("patient", ["worker", "fastapi"], indirect=True)
+
+
+@pytest.fixture
 def patient(tool: Tool, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Generator[Patient]:
-    """A healthy project."""
+    """A healthy project: a Worker, but where a test asks for both runtimes."""
     with PolarChecks(CATALOGUES["shop"]()) as polar:
-        made = Patient(tool, App({}), polar, monkeypatch, request.param)
+        made = Patient(tool, App({}), polar, monkeypatch, getattr(request, "param", "worker"))
         _write_project(made)
         polar.add_endpoint(WEBHOOK_URL, EVENTS, id="endpoint-1", secret=WEBHOOK_SECRET)
         made.app.events, made.app.secret = made.facts["events"], WEBHOOK_SECRET
         tool.bridge.scripts |= {
+            "migrations": lambda: {"answers": True, "current": True},
             "routes": made.app.list_routes,
             "request": made.app.request,
             "standing": made.app.standing,

@@ -9,9 +9,10 @@ from copier_polar.bridge import BridgeBroken
 from copier_polar.doctor.checks import CHECKS
 from copier_polar.doctor.examine import CHECKERS
 from copier_polar.project import Project, Store
-from tests.tool.doctor.conftest import Patient
+from tests.tool.doctor.conftest import Patient, both_runtimes
 
 
+@both_runtimes
 def test_a_healthy_project_is_told_so_and_nothing_was_changed(patient: Patient) -> None:
     report = patient.examined()
     assert report.found == {}
@@ -27,6 +28,7 @@ def test_a_healthy_project_is_told_so_and_nothing_was_changed(patient: Patient) 
         assert patient.tool.bridge.rows(f"SELECT * FROM {table}") == []
 
 
+@both_runtimes
 def test_it_is_written_as_markdown_with_products_status_and_plan(patient: Patient) -> None:
     lines = patient.text().splitlines()
     assert lines[:5] == ["# Billing integration report", "", "## Products", "", "| key | name | price | access | id |"]
@@ -53,6 +55,7 @@ def test_without_network_it_runs_what_it_can_and_says_what_it_skipped(patient: P
     assert "webhook_unsigned" in report.json["passed"]
 
 
+@both_runtimes
 def test_a_demo_is_told_of_its_ids_and_asks_no_polar(patient: Patient) -> None:
     answers = {"polar_catalog": {"server": "demo"}, "products": ["free"], "premium_products": []}
     patient.tool.write_answers(patient.runtime, **answers, past_due_grace_days=7, sells=["subscriptions"])
@@ -86,12 +89,14 @@ def test_findings_end_with_1_only_where_money_or_access_is_at_stake(patient: Pat
     ]
 
 
+@both_runtimes
 def test_the_target_is_said_first_and_progress_stays_off_stdout(patient: Patient) -> None:
     ran = patient.run()
     assert ran.err.splitlines() == [f"Target: {patient.facts['target']}"]
     assert ran.out.startswith("# Billing integration report\n")
 
 
+@both_runtimes
 def test_the_store_that_is_meant_is_opened(patient: Patient) -> None:
     if patient.runtime == "fastapi":
         assert "No such option" in patient.run("--remote", code=2).err

@@ -7,11 +7,12 @@ import subprocess
 import pytest
 
 from tests.support.render import TOKEN
-from tests.tool.doctor.conftest import FILES, JWT_SECRET, WEBHOOK_SECRET, Patient
+from tests.tool.doctor.conftest import FILES, JWT_SECRET, WEBHOOK_SECRET, Patient, both_runtimes
 
 LEGACY = "whsec_" + "a1B2" * 10
 
 
+@both_runtimes
 def test_settings_that_are_unfit_are_named_and_the_rest_is_skipped(patient: Patient) -> None:
     patient.refuse_settings(
         "APP_URL: must be an origin such as https://app.example.com.\nPOLAR_SERVER: must be: known."
@@ -62,6 +63,7 @@ def test_the_catalogue_of_another_server(patient: Patient) -> None:
     }
 
 
+@both_runtimes
 def test_secrets_that_git_knows_and_others_can_read(patient: Patient) -> None:
     folder, own = patient.tool.folder, FILES[patient.runtime]
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
@@ -94,6 +96,7 @@ def test_secrets_that_git_knows_and_others_can_read(patient: Patient) -> None:
     assert not [secret for secret in (TOKEN, LEGACY, JWT_SECRET) if secret in ran.out + ran.err]
 
 
+@both_runtimes
 def test_secrets_come_from_the_file_that_the_app_reads(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     file = patient.tool.folder / FILES[patient.runtime]
     file.write_text(f"POLAR_ACCESS_TOKEN={TOKEN}\nPOLAR_WEBHOOK_SECRET={WEBHOOK_SECRET}\n")

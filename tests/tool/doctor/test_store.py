@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.support.polar_runtime import instant
-from tests.tool.doctor.conftest import Patient
+from tests.tool.doctor.conftest import Patient, both_runtimes
 from tests.tool.fake_bridge import Failure
 
 HOUR_US = 3600 * 1_000_000
@@ -33,6 +33,7 @@ def test_migrations_that_were_not_applied(patient: Patient) -> None:
     assert report.skipped["events_dead"] == "The database does not answer or misses migrations."
 
 
+@both_runtimes
 def test_tables_that_are_not_those_of_the_migrations(patient: Patient) -> None:
     patient.sql("DROP TABLE billing_audit")
     patient.sql("ALTER TABLE billing_orders DROP COLUMN currency")
@@ -50,6 +51,7 @@ def test_tables_that_are_not_those_of_the_migrations(patient: Patient) -> None:
     }
 
 
+@both_runtimes
 def test_a_table_that_checks_read_is_missing_and_the_report_says_so(patient: Patient) -> None:
     patient.sql("DROP TABLE billing_webhook_events")
     report = patient.examined(code=1)
@@ -59,8 +61,6 @@ def test_a_table_that_checks_read_is_missing_and_the_report_says_so(patient: Pat
 
 
 def test_migrations_of_a_worker_that_need_more_than_an_empty_database(patient: Patient) -> None:
-    if patient.runtime == "fastapi":
-        return
     (patient.tool.folder / "migrations" / "5001_mine.sql").write_text("INSERT INTO elsewhere VALUES (1);")
     report = patient.examined()
     assert report.skipped["schema_drift"] == "The migration 5001_mine.sql cannot be applied to an empty database here."
