@@ -251,8 +251,8 @@ def _is_good(operation: str, result: object) -> bool:
 
 def _problem(operation: str, error: object) -> Exception:
     found = error if isinstance(error, dict) else {}
-    kind, message = found.get("kind"), str(found.get("message") or "unknown")
-    simple: dict[object, type[Exception]] = {
+    kind, message = str(found.get("kind")), str(found.get("message") or "unknown")
+    simple: dict[str, type[Exception]] = {
         "settings": SettingsProblem,
         "store": StoreProblem,
         "unreadable": UnreadableProblem,

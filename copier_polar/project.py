@@ -18,6 +18,7 @@ from copier_polar.facts import Facts, read_facts
 
 RUNTIMES = ("worker", "fastapi")
 BRIDGE_VARIABLE = "POLAR_BILLING_BRIDGE"
+_OURS = "polar_catalog"  # the answer that no other template has
 OUT_OF_DATE = "The database does not answer or is not up to date; `migrate` brings it up to date."
 
 
@@ -139,40 +140,49 @@ def chosen() -> Project:
 
 def find(folder: Path, bridge_command: str | None = None) -> Project:
     """Return the project in a folder. Raises BadCall where there is none, or more than one."""
-    answers = {path: found for path in _answers_files(folder) if (found := _read(path)) is not None}
+    answers: dict[str, dict[str, Any]] = {}
+    unreadable: list[BadCall] = []
+    for path in _answers_files(folder):
+        text = path.read_bytes().decode("utf-8-sig", "replace")
+        try:
+            found = _read(path.name, text)
+        except BadCall as error:
+            if _OURS in text:
+                raise
+            unreadable.append(error)  # of another template, where there is a project beside it
+            continue
+        if found is not None:
+            answers[path.name] = found
     if not answers:
-        raise BadCall(
+        missing = BadCall(
             f"{folder.absolute()} is no project of copier-polar: it has no answers file. --project names one."
         )
+        raise next(iter(unreadable), missing)
     if len(answers) > 1:
-        names = " and ".join(path.name for path in answers)
-        raise BadCall(f"There are two projects in one folder: {names}. Keep the one that is meant.")
-    (found,) = answers.values()
-    return Project(folder.absolute(), found, bridge_command)
+        raise BadCall(f"There are two projects in one folder: {' and '.join(answers)}. Keep the one that is meant.")
+    (only,) = answers.values()
+    return Project(folder.absolute(), only, bridge_command)
 
 
 def _answers_files(folder: Path) -> list[Path]:
-    return sorted(
-        path for pattern in (".copier-answers*.yml", ".copier-answers*.yaml") for path in folder.glob(pattern)
-    )
+    patterns = (".copier-answers*.yml", ".copier-answers*.yaml")
+    return sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(name: str, text: str) -> dict[str, Any] | None:
     """Return the answers; None where they are of another template. Raises BadCall for what cannot be read."""
     import yaml
 
     try:
-        text = path.read_text(encoding="utf-8-sig")
         answers = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        text, answers = (path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""), None
+    except (yaml.YAMLError, ValueError, RecursionError):
         marks = any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines())
         what = "has conflict markers: resolve them first" if marks else "cannot be read"
-        raise BadCall(f"{path.name} {what}.") from None
-    if not isinstance(answers, dict) or "polar_catalog" not in answers:
+        raise BadCall(f"{name} {what}.") from None
+    if not isinstance(answers, dict) or _OURS not in answers:
         return None
     if answers.get("runtime") not in RUNTIMES:
-        raise BadCall(f"{path.name} names no runtime that this tool knows.")
+        raise BadCall(f"{name} names no runtime that this tool knows.")
     return answers
 
 

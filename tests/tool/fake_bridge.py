@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from copier_polar.bridge import PROTOCOL, Bridge, read_answer
 from tests.catalogues import CATALOGUES, organization
-from tests.support.api_version import API_VERSION
 
 Json = dict[str, Any]
 
@@ -33,6 +33,7 @@ EVENTS = dict(
     )
 )
 DATABASE = "store.sqlite3"
+FACTS = "facts.json"  # what the process says of its project
 MISBEHAVIOURS = (
     "dies at start",
     "dies in the middle",
@@ -121,21 +122,23 @@ class FakeBridge(Bridge):
 
     def rows(self, statement: str, *values: object) -> list[Json]:
         """Run SQL on the database, for the test itself."""
-        with closing(sqlite3.connect(self.database)) as connection:
-            connection.row_factory = sqlite3.Row
-            found = [dict(row) for row in connection.execute(statement, values)]
-            connection.commit()
-            return found
+        with closing(self._connected()) as connection:
+            return [dict(row) for row in connection.execute(statement, values)]
 
     def add(self, table: str, **row: object) -> None:
         """Add a row to a table."""
         names = ", ".join(row)
         self.rows(f"INSERT INTO billing_{table} ({names}) VALUES ({', '.join('?' * len(row))})", *row.values())
 
+    def _connected(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.database, isolation_level=None)
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.row_factory = sqlite3.Row
+        return connection
+
     def _migrate(self) -> Json:
-        with closing(sqlite3.connect(self.database)) as connection:
-            for file in MIGRATIONS if not self._tables() else ():
-                connection.executescript(file.read_text())
+        if not self._tables():
+            self.database.write_bytes(_empty_database())
         return {}
 
     def _migrations(self) -> Json:
@@ -146,15 +149,23 @@ class FakeBridge(Bridge):
 
     def _sql(self, statements: list[Json]) -> list[list[Json]]:
         """All statements in one transaction, as in both runtimes."""
-        with closing(sqlite3.connect(self.database)) as connection:
-            connection.row_factory = sqlite3.Row
+        with closing(self._connected()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
             try:
-                with connection:
-                    return [
-                        [dict(row) for row in connection.execute(each["sql"], each["values"])] for each in statements
-                    ]
+                found = [[dict(row) for row in connection.execute(each["sql"], each["values"])] for each in statements]
+                connection.execute("COMMIT")
             except sqlite3.Error as error:
                 raise Failure("store", f"The database refused: {type(error).__name__}.") from None
+            return found
+
+
+@cache
+def _empty_database() -> bytes:
+    """A file of the database, made once by the Worker's migrations."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for file in MIGRATIONS:
+            connection.executescript(file.read_text())
+        return connection.serialize()
 
 
 # Facts
@@ -162,6 +173,8 @@ class FakeBridge(Bridge):
 
 def make_facts(runtime: str = "worker", *, products: Iterable[Json] | None = None, **settings: Any) -> Json:
     """What a project of the shop's catalogue says of itself; `settings` changes what it says of its settings."""
+    from tests.support.api_version import API_VERSION  # imports Copier, which the process does without
+
     sold = list(CATALOGUES["shop"]() if products is None else products)
     return {
         "runtime": runtime,
@@ -207,7 +220,7 @@ def _catalogue(products: list[Json]) -> Json:
 
 def _product(product: Json) -> Json:
     prices = [_price(price) for price in product["prices"]]
-    is_free = any(price["type"] == "free" for price in prices)
+    is_free = all(price["type"] == "free" or price["amount"] == 0 for price in prices)
     return {
         "key": _key(product["name"]),
         **{name: product[name] for name in ("id", "name", "description")},
@@ -249,7 +262,7 @@ def main(folder: Path, misbehaviour: str = "") -> None:
     _misbehave_at_start(misbehaviour)
     hello = {"bridge": PROTOCOL, "runtime": "fastapi" if misbehaviour == "other runtime" else "worker"}
     _send({**hello, **({"bridge": 2} if misbehaviour == "other version" else {})})
-    bridge = FakeBridge(folder)
+    bridge = FakeBridge(folder, json.loads((folder / FACTS).read_text()))
     for line in sys.stdin:
         request = json.loads(line)
         _misbehave(misbehaviour)
@@ -281,7 +294,8 @@ def _misbehave(misbehaviour: str) -> None:
         case "hangs":
             time.sleep(600)
         case "nonsense":
-            print("\udcff{nonsense", flush=True)
+            sys.stdout.buffer.write(b"\xff{nonsense\n")
+            sys.stdout.flush()
         case "prints in the middle":
             print("A request came.", flush=True)
         case "without end":
