@@ -23,7 +23,7 @@ from copier_polar.console import AsJson, Refused, Yes, confirm, good, note, show
 from copier_polar.facts import Facts
 from copier_polar.polar import Json
 from copier_polar.polar_admin import PolarAdmin, unreadable
-from copier_polar.project import Opened, Store, open_bridge, store_of
+from copier_polar.project import Opened, Store, chosen, open_bridge, store_of
 from copier_polar.read import text
 from copier_polar.webhook_secret import NAME, require_file, save_to_file, save_to_worker, split
 
@@ -68,6 +68,9 @@ class Place(StrEnum):
     WRANGLER = "wrangler"
 
 
+PLACES = {"worker": (Place.FILE, Place.WRANGLER), "fastapi": (Place.FILE,)}
+
+
 @dataclass(frozen=True)
 class WithAnySecret(Opened):
     """A project whose webhook secret may be unfit: the endpoint that has the right one may not exist yet."""
@@ -91,8 +94,7 @@ def tailor(command: TyperCommand | TyperGroup, runtime: str) -> None:
     for each in getattr(command, "commands", {}).values():
         for option in each.params:
             if option.name == "secret":
-                places = [Place.FILE, Place.WRANGLER] if runtime == "worker" else [Place.FILE]
-                option.help, option.type = SECRET_HELP[runtime], type(option.type)([place.value for place in places])
+                option.help, option.metavar = SECRET_HELP[runtime], f"[{'|'.join(PLACES[runtime])}]"
 
 
 @endpoint.command()
@@ -134,6 +136,8 @@ def sync(
 @contextmanager
 def _opened(store: Store, place: Place | None) -> Generator[WithAnySecret]:
     """Open the project with a random webhook secret, so that a wrong one hides nothing else that is wrong."""
+    if place and place not in PLACES[chosen().runtime]:
+        raise typer.BadParameter(f"'{place}' is not 'file'.", param_hint="'--secret'")
     with ExitStack() as stack:
         with _random_secret():
             opened = stack.enter_context(open_bridge(replace(store, remote=True) if place is Place.WRANGLER else store))
