@@ -143,7 +143,10 @@ def find(folder: Path, bridge_command: str | None = None) -> Project:
     answers: dict[str, dict[str, Any]] = {}
     unreadable: list[BadCall] = []
     for path in _answers_files(folder):
-        text = path.read_bytes().decode("utf-8-sig", "replace")
+        try:
+            text = path.read_bytes().decode("utf-8-sig", "replace")
+        except OSError:
+            raise BadCall(f"{path.name} cannot be read.") from None
         try:
             found = _read(path.name, text)
         except BadCall as error:

@@ -34,6 +34,8 @@ EVENTS = dict(
 )
 DATABASE = "store.sqlite3"
 FACTS = "facts.json"  # what the process says of its project
+ASKED = "asked"  # there once the process was asked to replay
+SLOW = "slow"  # it takes its time to replay: no misbehaviour
 MISBEHAVIOURS = (
     "dies at start",
     "dies in the middle",
@@ -99,7 +101,8 @@ class FakeBridge(Bridge):
 
     def call(self, operation: str, *, seconds: float | None = None, **arguments: Any) -> Any:
         self.calls.append((operation, arguments))
-        return read_answer(operation, self.answer(operation, json.loads(json.dumps(arguments))))
+        sent = json.dumps(arguments, ensure_ascii=False).encode()  # as over the real one
+        return read_answer(operation, self.answer(operation, json.loads(sent)))
 
     def close(self) -> None:
         self.closed = True
@@ -266,6 +269,9 @@ def main(folder: Path, misbehaviour: str = "") -> None:
     for line in sys.stdin:
         request = json.loads(line)
         _misbehave(misbehaviour)
+        if misbehaviour == SLOW and request["op"] == "replay":
+            (folder / ASKED).touch()
+            time.sleep(1)
         arguments = {name: value for name, value in request.items() if name not in ("id", "op")}
         _send(_changed(misbehaviour, {"id": request["id"], **bridge.answer(request["op"], arguments)}))
 

@@ -27,7 +27,6 @@ CONFLICT = "polar_catalog: {}\n<<<<<<< before updating\nruntime: worker\n=======
         ({ANSWERS: b"polar_catalog: [\xff"}, r"cannot be read\.$"),
         ({ANSWERS: "polar_catalog: {}\nruntime: 2026-13-45\n"}, r"cannot be read\.$"),
         ({ANSWERS: CONFLICT, ".copier-answers.yml": GOOD}, r"has conflict markers"),
-        ({ANSWERS: "[" * 1200}, r"cannot be read\.$"),
         ({ANSWERS: GOOD, ".copier-answers.yml": GOOD}, r"^There are two projects in one folder: .+ and .+\. Keep"),
         ({ANSWERS: "_src_path: gh:other/template\n"}, r"it has no answers file\."),
         ({ANSWERS: "- a\n- b\n"}, r"it has no answers file\."),
