@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -62,17 +62,29 @@ class Commands(TyperGroup):
         """Import a command."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command = getattr(import_module(f"copier_polar.commands.{cmd_name}"), cmd_name)
-        if not isinstance(command, typer.Typer):
-            alone = typer.Typer(add_completion=False, rich_markup_mode=_markup())
-            # Options of another program go through as they are.
-            passes_on = {"allow_extra_args": True, "ignore_unknown_options": True}
-            alone.command(cmd_name, context_settings=passes_on if cmd_name in ("new", "update") else None)(command)
-            command = alone
-        made = typer.main.get_command(command)
+        module = import_module(f"copier_polar.commands.{cmd_name}")
+        command = getattr(module, cmd_name)
+        made = _group(command) if isinstance(command, typer.Typer) else _alone(cmd_name, command)
         here = _here()
         _tailor(made, here.runtime if here else None)
+        if here and hasattr(module, "tailor"):
+            module.tailor(made, here.runtime)
         return made
+
+
+def _group(commands: typer.Typer) -> TyperGroup:
+    """Make a group of commands, also where it has only one, such as `catalog diff`."""
+    commands.rich_markup_mode = _markup()
+    return typer.main.get_group(commands)
+
+
+def _alone(name: str, command: Callable[..., object]) -> TyperCommand | TyperGroup:
+    """Make a command that belongs to no group."""
+    alone = typer.Typer(add_completion=False, rich_markup_mode=_markup())
+    # Options of another program go through as they are.
+    passes_on = {"allow_extra_args": True, "ignore_unknown_options": True}
+    alone.command(name, context_settings=passes_on if name in ("new", "update") else None)(command)
+    return typer.main.get_command(alone)
 
 
 def _here() -> project.Project | None:
