@@ -70,7 +70,7 @@ class Project:
                 raise BadCall("--bridge: is no command.")
             return command
         if self.runtime == "worker":
-            return ["node", "--import", "./scripts/resolve.ts", "scripts/bridge.ts"]
+            return ["node", "scripts/bridge.mjs"]
         python = self.folder / ".venv" / "bin" / "python"
         start = [str(python)] if python.exists() else ["uv", "run", "--quiet", "python"]
         return [*start, "-m", "app.billing.bridge"]

@@ -1,0 +1,2 @@
+/** `npm run billing -- COMMAND`. */
+import "./node-version.mjs";
