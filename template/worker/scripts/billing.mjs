@@ -16,7 +16,6 @@ const OVERRIDE = "POLAR_BILLING_TOOL";
 const STARTED = 0x06;
 const PATIENCE_MS = 3000;
 const FORWARDED = /** @type {const} */ (["SIGTERM", "SIGHUP"]);
-const SHORTHANDS = { gh: "https://github.com/", gl: "https://gitlab.com/" };
 const INSTALL_UV = "https://docs.astral.sh/uv/getting-started/installation/";
 
 /** @param {string} message @param {number} [code] @returns {never} */
@@ -41,13 +40,11 @@ function source() {
 
 /** The file of answers. */
 function answers() {
-  const found = readdirSync(PROJECT)
-    .filter((name) => /^\.copier-answers.*\.ya?ml$/.test(name))
-    .map((file) => ({ file, text: readFileSync(join(PROJECT, file), "utf8") }))
-    .filter(({ text }) => /^polar_catalog:/m.test(text));
-  const [first, second] = found;
+  const files = readdirSync(PROJECT).filter((name) => /^\.copier-answers.*\.ya?ml$/.test(name));
+  const texts = files.map((file) => ({ file, text: readFileSync(join(PROJECT, file), "utf8") }));
+  const [first, second] = texts.filter(({ text }) => /^polar_catalog:/m.test(text));
   if (first === undefined) fail(`There is no .copier-answers.yml of this project; ${OVERRIDE} names the tool.`);
-  if (second) fail(`There are two projects in one folder: ${first.file} and ${second.file}. Keep the one that is meant.`);
+  if (second) fail(`There are two projects in one folder: ${first.file} and ${second.file}. Keep the right one.`);
   if (/^(<{7}|>{7})/m.test(first.text)) fail(`${first.file} has conflict markers: resolve them first.`);
   return first;
 }
@@ -62,11 +59,10 @@ function answer(file, text, name) {
 
 /** An address for git, or an absolute path. @param {string} path */
 function addressOf(path) {
-  const [, host, name] = /^(gh|gl):\/?(.+?)(?:\.git)?$/.exec(path) ?? [];
-  if (host && name) return `${SHORTHANDS[/** @type {"gh" | "gl"} */ (host)]}${name}.git`;
+  const long = path.replace(/^gh:\/?/, "https://github.com/").replace(/^gl:\/?/, "https://gitlab.com/");
+  if (long !== path) return long.replace(/(\.git)?$/, ".git");
   if (path.includes("://")) return path;
-  const [, login, folder] = /^([\w.-]+@[\w.-]+):\/?(.+)$/.exec(path) ?? [];
-  if (login) return `ssh://${login}/${folder}`;
+  if (/^[\w.-]+@[\w.-]+:/.test(path)) return `ssh://${path.replace(/:\/?/, "/")}`;
   return resolve(PROJECT, path.replace(/^~(?=\/|$)/, homedir()));
 }
 

@@ -4,8 +4,7 @@
  * A request is a line of JSON on stdin, its answer one on descriptor 3. No secret is in any answer. It ends when stdin
  * does. A feature spreads its operations into `OPERATIONS`.
  */
-import { createWriteStream, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { createWriteStream } from "node:fs";
 import { createApp, PREMIUM_PATH, servicesOf } from "../src/app.ts";
 import type { User } from "../src/auth/user.ts";
 import { accessOf } from "../src/billing/access.ts";
@@ -20,81 +19,79 @@ import { PROJECTIONS } from "../src/billing/projections/index.ts";
 import { isObject, type PolarObject, Unreadable } from "../src/billing/read.ts";
 import { driftOf, PolarGone, reconcileCustomer } from "../src/billing/reconcile.ts";
 import { reactions } from "../src/reactions.ts";
-import { type Bindings, isLoopback, optional, readSettings, SettingsError } from "../src/settings.ts";
-import { PROJECT } from "./environment.ts";
-import { bindings, closeDatabase, database, Problem, readVariables, TARGET, TARGET_OPTIONS } from "./store.ts";
-import { applyMigrations, complaint } from "./wrangler.ts";
+import { SettingsError } from "../src/settings.ts";
+import * as store from "./store.ts";
 
 const PERSONAL = ["email", "name"];
+const now = () => Date.now() * 1000;
+const instantOf = ({ at }: PolarObject) => Number(at ?? now());
 const HIDDEN = { here: "(personal)", polar: "(personal)" };
 /** What is passed over in SQL, such as texts, or the name of a value. */
-const SQL_PART = /'[^']*'|"[^"]*"|--[^\n]*|\/\*[^]*?\*\/|::|:([A-Za-z_]\w*)/g;
+const SQL_PART = /'[^']*'|"[^"]*"|--[^\n]*|\/\*[\s\S]*?\*\/|::|:([A-Za-z_]\w*)/g;
 
 /** What can be asked. */
 const OPERATIONS: Readonly<Record<string, (asked: PolarObject) => unknown>> = {
   facts: () => ({
     runtime: "worker",
     database: "d1",
-    target: TARGET,
+    target: store.TARGET,
     api_version: API_VERSION,
     earliest_removal: EARLIEST_REMOVAL,
     premium_path: PREMIUM_PATH,
     grace_days: PAST_DUE_GRACE_DAYS,
     catalogue: snakeCased({ server: SERVER, ...CATALOG }),
     events: EVENTS,
-    settings: settingsFacts(),
+    settings: store.settingsFacts(),
   }),
-  migrations: async () => {
-    const db = await database();
-    const names = (sql: string) => db.prepare(sql).all<{ name: string }>();
-    const tables = await names("SELECT name FROM sqlite_master WHERE name = 'd1_migrations'").catch(() => null);
-    const applied = tables?.results.length ? (await names("SELECT name FROM d1_migrations")).results : [];
-    const wanted = readdirSync(join(PROJECT, "migrations")).filter((name) => name.endsWith(".sql"));
-    const current = wanted.every((file) => applied.some(({ name }) => name === file));
-    return { answers: tables !== null, current };
-  },
-  migrate: () => {
-    const done = applyMigrations(TARGET_OPTIONS);
-    if (done.status !== 0) throw new Problem("store", `The database could not be migrated. ${complaint(done)}`);
-    return {};
-  },
+  migrations: store.migrations,
+  migrate: store.migrate,
   routes: () => {
     const found = createApp().routes.filter(({ method, path }) => method !== "ALL" || !path.endsWith("*"));
-    const listed = found.map(({ method, path }) => `${method === "ALL" ? "GET" : method} ${path}`);
-    return [...new Set(listed)].sort().map((route) => route.split(" ")).map(([method, path]) => ({ method, path }));
+    const listed = found.map(({ method, path }) => ({ method: method === "ALL" ? "GET" : method, path }));
+    return [...new Map(listed.map((route) => [`${route.method} ${route.path}`, route])).values()];
   },
   request: async (asked) => {
     const { headers = {}, body = null, user = null } = asked;
     const init = { method: text(asked, "method"), headers, body } as RequestInit;
-    await database();
-    return requestApp(text(asked, "path"), init, user as User | null);
+    const signIn = user === null ? {} : { authenticate: async () => user as User };
+    const app = createApp({ services: (of) => ({ ...servicesOf(of), ...signIn }) });
+    await store.database();
+    const { log, error } = console;
+    // What the app logs of a refusal is no result.
+    console.log = console.error = () => undefined;
+    try {
+      const response = await app.request(text(asked, "path"), init, store.bindings);
+      return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() };
+    } finally {
+      Object.assign(console, { log, error });
+    }
   },
   sql: async ({ statements }) => {
     if (!Array.isArray(statements) || !statements.every(isObject)) throw bad("statements: not a list of objects");
-    const db = await database();
+    const db = await store.database();
     const prepared = statements.map((each) => prepare(db, text(each, "sql"), { ...(each.values as object) }));
     return prepared.length === 0 ? [] : (await db.batch(prepared)).map(({ results }) => results);
   },
   replay: async (asked) => {
     const handlers = asked.reactions === true ? reactions : null;
-    return { outcome: await replay(await database(), text(asked, "webhook_id"), now(), handlers) };
+    return { outcome: await replay(await store.database(), text(asked, "webhook_id"), now(), handlers) };
   },
   reconcile: async (asked) => {
-    const [db, { polar, calls }] = [await database(), countedPolar()];
+    const [db, { polar, calls }] = [await store.database(), countedPolar()];
     const { gone, created, updated } = await reconcileCustomer(db, polar, text(asked, "customer"), now());
     const rows = created + updated;
     return { outcome: gone ? "gone" : rows === 0 ? "equal" : "written", rows, calls: calls() };
   },
   drift: async (asked) => {
-    const [db, { polar, calls }] = [await database(), countedPolar()];
+    const [db, { polar, calls }] = [await store.database(), countedPolar()];
     const found = await driftOf(db, polar, text(asked, "customer"));
     const shown = found?.map((one) => (PERSONAL.includes(one.column ?? "") ? { ...one, ...HIDDEN } : one));
     return { differences: shown ?? null, calls: calls() };
   },
-  decide: async (asked) => accessOf(await database(), text(asked, "user"), instant(asked)),
+  decide: async (asked) => accessOf(await store.database(), text(asked, "user"), instantOf(asked)),
   standing: (asked) => {
     const held = object(asked, "held") as unknown as HeldSubscription & HeldOrder;
-    const standing = asked.kind === "order" ? orderStanding(held) : subscriptionStanding(held, instant(asked));
+    const standing = asked.kind === "order" ? orderStanding(held) : subscriptionStanding(held, instantOf(asked));
     return { access: standing.open };
   },
   read_event: (asked) => {
@@ -104,49 +101,10 @@ const OPERATIONS: Readonly<Record<string, (asked: PolarObject) => unknown>> = {
       if (projection !== null) PROJECTIONS[projection].read(data, { type, version: 1 });
       return { projection, problem: null };
     } catch (error) {
-      return { projection, problem: error instanceof Unreadable ? error.message : nameOf(error) };
+      return { projection, problem: error instanceof Unreadable ? error.message : store.nameOf(error) };
     }
   },
 };
-
-/** What may be known of the settings: the addresses also where a secret is missing. */
-function settingsFacts(): PolarObject {
-  const withSecrets = { ...bindings, POLAR_ACCESS_TOKEN: "-", POLAR_WEBHOOK_SECRET: crypto.randomUUID() };
-  const known = problemOf(() => readSettings(withSecrets)) === "" ? readSettings(withSecrets) : null;
-  return {
-    problem: unread || problemOf(() => servicesOf({ ...bindings })),
-    present: Object.keys(bindings).filter((name) => typeof bindings[name] === "string" && bindings[name] !== ""),
-    server: known?.server ?? null,
-    app_url: known?.appUrl ?? null,
-    base_url: known?.polar?.baseUrl ?? null,
-    is_local: known !== null && isLoopback(new URL(known.appUrl)),
-    issuer: optional(bindings.AUTH_ISSUER) ?? null,
-    audience: optional(bindings.AUTH_AUDIENCE) ?? null,
-  };
-}
-
-function problemOf(read: () => unknown): string {
-  try {
-    read();
-    return "";
-  } catch (error) {
-    if (error instanceof SettingsError) return error.message;
-    throw error;
-  }
-}
-
-/** Sends a request through the app; with a user, whoever asks is that one. What the app logs is no result. */
-async function requestApp(path: string, init: RequestInit, user: User | null): Promise<PolarObject> {
-  const services = (of: Bindings) => ({ ...servicesOf(of), ...(user !== null && { authenticate: async () => user }) });
-  const { log, error } = console;
-  console.log = console.error = () => undefined;
-  try {
-    const response = await createApp({ services }).request(path, init, bindings);
-    return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() };
-  } finally {
-    Object.assign(console, { log, error });
-  }
-}
 
 /** A statement with its named values as D1 has them: by number. */
 function prepare(db: D1Database, sql: string, values: PolarObject): D1PreparedStatement {
@@ -162,8 +120,8 @@ function prepare(db: D1Database, sql: string, values: PolarObject): D1PreparedSt
 
 /** Polar's API, and how often it was asked: the tool keeps to Polar's pace. */
 function countedPolar(): { polar: PolarApi; calls: () => number } {
-  const { polar: settings } = servicesOf(bindings).settings;
-  if (settings === null) throw new Problem("demo", "The products are demo products.");
+  const { polar: settings } = servicesOf(store.bindings).settings;
+  if (settings === null) throw new store.Problem("demo", "The products are demo products.");
   let calls = 0;
   const core = createCore(settings);
   const send = core.sendRequest.bind(core);
@@ -193,26 +151,14 @@ function object(asked: PolarObject, name: string): PolarObject {
   return value;
 }
 
-function bad(message: string): Problem {
-  return new Problem("bad_request", message);
-}
-
-function instant({ at }: PolarObject): number {
-  return typeof at === "number" ? at : now();
-}
-
-function now(): number {
-  return Date.now() * 1000;
-}
-
-function nameOf(error: unknown): string {
-  return error instanceof Error ? error.name : typeof error;
+function bad(message: string): store.Problem {
+  return new store.Problem("bad_request", message);
 }
 
 /** What went wrong; of an error that may quote anything, the name alone. */
 function problem(error: unknown): PolarObject {
   const message = error instanceof Error ? error.message : "";
-  if (error instanceof Problem) return { kind: error.kind, message };
+  if (error instanceof store.Problem) return { kind: error.kind, message };
   if (error instanceof SettingsError) return { kind: "settings", message };
   if (message.includes("D1_")) return { kind: "store", message: "The database refused." };
   if (error instanceof PolarGone || isGone(error)) return { kind: "gone", message, status: 404 };
@@ -221,7 +167,7 @@ function problem(error: unknown): PolarObject {
     return { kind: "polar", message, status, error: name, detail, retry_after: retryAfter };
   }
   if (error instanceof Unreadable) return { kind: "unreadable", message };
-  return { kind: "internal", message: nameOf(error) };
+  return { kind: "internal", message: store.nameOf(error) };
 }
 
 async function answer(line: string): Promise<PolarObject> {
@@ -239,7 +185,6 @@ async function answer(line: string): Promise<PolarObject> {
 
 const output = createWriteStream("", { fd: 3 });
 const say = (line: object) => new Promise((said) => output.write(`${JSON.stringify(line)}\n`, said));
-const unread = problemOf(readVariables);
 await say({ bridge: 1, runtime: "worker" });
 let rest = "";
 process.stdin.setEncoding("utf8");
@@ -248,5 +193,5 @@ for await (const piece of process.stdin) {
   rest = lines.pop() ?? "";
   for (const line of lines) await say(await answer(line));
 }
-await closeDatabase();
+await store.closeDatabase();
 process.exit();
