@@ -55,6 +55,7 @@ class PolarApi:
     ) -> None:
         self._sdk = sdk.Polar(access_token, environment=environment, base_url=base_url, timeout=timeout)
         self._client = self._sdk.products.client
+        self.calls = 0  # how many requests were sent
 
     def close(self) -> None:
         """Close the connections."""
@@ -181,6 +182,7 @@ class PolarApi:
         """Send one request and return the answer, good or not. The SDK does not escape ids in paths: we do."""
         escaped = {name: quote(value, safe="") for name, value in (ids or {}).items()}
         request = self._client.build_request(method, path, escaped, dict(query or {}), body)
+        self.calls += 1
         try:
             return self._client.send_request(request)
         except PolarNetworkError as error:
