@@ -31,12 +31,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import cli, main, migrate, settings
 from app.auth.user import User
-from app.billing import catalog, choices, dialect, events, inbox, policy, polar_sdk, policy_table, reconcile, tables
+from app.billing import catalog, choices, dialect, events, inbox, polar_sdk, policy, policy_table, reconcile, tables
 from app.billing.access import access_of
 from app.billing.context import Billing
 from app.billing.errors import BillingError
 from app.billing.log import error_name
-from app.billing.polar import PolarApi, PolarApiError, PolarNotFound
+from app.billing.polar import PolarApiError, PolarNotFound
 from app.billing.projections import parse_event
 from app.billing.read import Json, Unreadable
 from app.billing.require_access import not_found
@@ -174,9 +174,9 @@ def _problem(error: Exception) -> Json:
     """Describe an error, without the message of a driver: it may repeat values."""
     if isinstance(error, PolarApiError):
         return {"kind": "gone" if isinstance(error, PolarNotFound) else "polar", "message": str(error), **vars(error)}
-    named = {settings.SettingsError: "settings", Unreadable: "unreadable", BillingError: "demo"}
-    if type(error) in named:
-        return {"kind": named[type(error)], "message": str(error)}
+    for kind, said in {"settings": settings.SettingsError, "unreadable": Unreadable, "demo": BillingError}.items():
+        if isinstance(error, said):
+            return {"kind": kind, "message": str(error)}
     if isinstance(error, SQLAlchemyError | dialect.DriverError | OSError):
         return {"kind": "store", "message": f"The database refused: {type(getattr(error, 'orig', error)).__name__}."}
     return {"kind": "internal", "message": type(error).__name__}

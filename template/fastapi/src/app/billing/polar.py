@@ -122,9 +122,9 @@ class PolarApi:
 
     # Transport
 
-    def pages(self, path: str, query: Mapping[str, object], max_pages: int = MAX_PAGES) -> Iterator[Json]:
+    def pages(self, path: str, query: Mapping[str, object]) -> Iterator[Json]:
         """Return the items of all pages. A list without end is an error: half of it would look like losses."""
-        for page in range(1, max_pages + 1):
+        for page in range(1, MAX_PAGES + 1):
             answer = self.call("GET", path, query={**query, "page": page, "limit": PAGE_SIZE})
             items, pagination = answer.get("items"), answer.get("pagination")
             last = pagination.get("max_page") if isinstance(pagination, dict) else None
