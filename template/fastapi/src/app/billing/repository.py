@@ -1,7 +1,6 @@
 """The SQL of billing: short statements that say what they need of each other."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
