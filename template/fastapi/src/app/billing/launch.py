@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from urllib.parse import quote
 OVERRIDE = "POLAR_BILLING_TOOL"
 STARTED = b"\x06"  # the tool writes it to its stderr when it starts; from then on it uses ours
 PATIENCE_SECONDS = 3.0
+SAME_PRESS_SECONDS = 0.1
 FETCHING = "Fetching the billing tool, once for this version …"
 CALLED_WRONGLY = 2
 HOSTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
@@ -101,7 +103,7 @@ def _source(folder: Path) -> str:
 
 
 def _start(source: str, arguments: Sequence[str]) -> int:
-    uv = os.environ.get("UV") or shutil.which("uv")  # `uv run` says where it is
+    uv = shutil.which(os.environ.get("UV", "uv"))  # `uv run` says where it is
     if uv is None:
         raise Unusable("The billing tool needs uv: https://docs.astral.sh/uv/getting-started/installation/")
     command = ["--from", source, "copier-polar", *arguments]
@@ -117,17 +119,18 @@ def _start(source: str, arguments: Sequence[str]) -> int:
 
 def _run(command: Sequence[str], notice: str = "") -> int | None:
     """Run the tool to its end; None where uv ended before it started. What uv prints may hold credentials."""
-    interrupted = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: interrupted.set())  # the tool gets it too, and says what happens
     reader, writer = os.pipe()
     stderr = os.dup(2)
     environment = {**os.environ, "COPIER_POLAR_CALLED_AS": "uv run billing", "COPIER_POLAR_STDERR": str(stderr)}
     if Path(sys.prefix).resolve() != Path(".venv").resolve():
         environment.setdefault("POLAR_BILLING_BRIDGE", shlex.join([sys.executable, "-m", "app.billing.bridge"]))
-    process = subprocess.Popen(command, stderr=writer, pass_fds=[stderr], env=environment)  # noqa: S603
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    group = None if sys.stdin.isatty() else 0
+    process = subprocess.Popen(  # noqa: S603
+        command, stderr=writer, pass_fds=[stderr], env=environment, process_group=group
+    )
     os.close(writer)
     os.close(stderr)
+    presses = _pass_on_signals(process, to_itself=group is None)
     patience = threading.Timer(PATIENCE_SECONDS, print, [notice], {"file": sys.stderr})
     if notice:
         patience.start()
@@ -139,6 +142,25 @@ def _run(command: Sequence[str], notice: str = "") -> int | None:
     patience.cancel()
     os.close(reader)
     code = process.wait()
-    if not started and not interrupted.is_set():
+    if not started and not presses:
         return None
     return code if code >= 0 else 128 - code
+
+
+def _pass_on_signals(process: subprocess.Popen[bytes], *, to_itself: bool) -> list[float]:
+    """Stay until the tool ends; return when Ctrl-C was pressed. A terminal sends that to the tool itself.
+
+    Elsewhere the tool is in a group of its own: uv would pass on once more what the whole group gets. So does the uv
+    that started us, within milliseconds.
+    """
+    presses: list[float] = []
+
+    def interrupt(_number: int, _frame: object) -> None:
+        now = time.monotonic()
+        if not to_itself and now - max(presses, default=0) > SAME_PRESS_SECONDS:
+            process.send_signal(signal.SIGINT)
+        presses.append(now)
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    return presses
