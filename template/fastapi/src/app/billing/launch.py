@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +15,6 @@ from urllib.parse import quote
 OVERRIDE = "POLAR_BILLING_TOOL"
 STARTED = b"\x06"  # the tool writes it to its stderr when it starts; from then on it uses ours
 PATIENCE_SECONDS = 3.0
-SAME_PRESS_SECONDS = 0.1
 FETCHING = "Fetching the billing tool, once for this version …"
 CALLED_WRONGLY = 2
 HOSTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
@@ -147,19 +145,17 @@ def _run(command: Sequence[str], notice: str = "") -> int | None:
     return code if code >= 0 else 128 - code
 
 
-def _pass_on_signals(process: subprocess.Popen[bytes], *, to_itself: bool) -> list[float]:
-    """Stay until the tool ends; return when Ctrl-C was pressed. A terminal sends that to the tool itself.
+def _pass_on_signals(process: subprocess.Popen[bytes], *, to_itself: bool) -> list[int]:
+    """Stay until the tool ends, and return the presses of Ctrl-C. A terminal sends them to the tool itself.
 
-    Elsewhere the tool is in a group of its own: uv would pass on once more what the whole group gets. So does the uv
-    that started us, within milliseconds.
+    Elsewhere the tool is in a group of its own: uv would pass on once more what the whole group gets.
     """
-    presses: list[float] = []
+    presses: list[int] = []
 
-    def interrupt(_number: int, _frame: object) -> None:
-        now = time.monotonic()
-        if not to_itself and now - max(presses, default=0) > SAME_PRESS_SECONDS:
-            process.send_signal(signal.SIGINT)
-        presses.append(now)
+    def interrupt(number: int, _frame: object) -> None:
+        presses.append(number)
+        if not to_itself:
+            process.send_signal(number)
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
