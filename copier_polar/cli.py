@@ -96,6 +96,14 @@ def _tailor(command: TyperCommand | TyperGroup, runtime: str | None) -> None:
         command.help = command.help.replace("Example: uv run billing", f"Example: {CALL[runtime]}")
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"copier-polar {version('copier-polar')}")
+        raise typer.Exit
+
+
 app = typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -105,6 +113,9 @@ def choose_project(
     bridge: Annotated[
         str | None, typer.Option("--bridge", metavar="COMMAND", help="Starts the project's bridge elsewhere.")
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and end.")
+    ] = False,
 ) -> None:
     """Operate billing. `billing COMMAND --help` explains a command."""
     project.choose(folder, bridge)
