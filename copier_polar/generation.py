@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 from copier import _cli
 from copier.errors import CopierError, UnsafeTemplateError, UserMessageError
 from plumbum import ProcessExecutionError
-from plumbum.cli.switches import SwitchError
+from plumbum.cli.switches import SwitchError, WrongArgumentType
 from yaml import YAMLError
 
 from copier_polar.console import BadCall, Refused, note
@@ -51,6 +52,9 @@ def _read(options: CopyOptions | UpdateOptions, arguments: Sequence[str], before
         ordered, _ = options._validate_args(switches, [*before, "."])
         for function, values in ordered:
             function(options, *values)
+    except WrongArgumentType as problem:
+        value = re.search(r"not '(.*?)'", one_line(problem))
+        raise BadCall(f"{printable(value[1]) if value else 'A value'} is no value of that option.") from None
     except SwitchError as problem:
         said = one_line(problem).rstrip(".") or "That is no option of this command"
         raise BadCall(f"{said}. --help shows how to call it.") from None
@@ -74,7 +78,7 @@ def run(options: CopyOptions | UpdateOptions, *places: str) -> None:
     except ValueError as problem:
         if not str(problem).startswith("Unknown revision"):
             raise
-        raise BadCall(f"The template has no such version: {one_line(problem)}.") from None
+        raise BadCall(f"The template has no version {options.vcs_ref}.") from None
 
 
 def _unhandled(method: Callable[[], Any]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import warnings
@@ -46,8 +47,11 @@ def new(context: typer.Context) -> None:
 
 def check_target(target: Path, *, overwrites: bool) -> None:
     """Raise BadCall or Refused where no project can be made there."""
-    if target.exists() and not target.is_dir():
-        raise BadCall(f"{target} is a file: name a folder.")
+    there = next(path for path in (target, *target.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise BadCall(f"{there} is a file: name a folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise Refused(f"{there} cannot be written to.")
     if overwrites or not target.exists():
         return
     if (target / ANSWERS).exists():

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from copier import _subproject
+from plumbum import local
 
 from copier_polar import generation, project, source, start, target
 from copier_polar.console import INTERRUPTED, BadCall, Refused, note
@@ -18,6 +19,7 @@ from copier_polar.generation import UpdateOptions
 from copier_polar.target import Target
 
 CURRENT = ":current:"  # Copier's word for the version that the project has
+PLACE = "COPIER_POLAR_PLACE"  # hooks/rename.py reads it
 CALLED_AS = "COPIER_POLAR_CALLED_AS"
 
 
@@ -144,3 +146,4 @@ def _read_place(place: str) -> None:
         return {**read(*arguments, **named), "_src_path": place}
 
     _subproject.load_answersfile_data = replaced
+    local.env[PLACE] = place
