@@ -86,13 +86,14 @@ def _unhandled(method: Callable[[], Any]) -> int:
     return 0
 
 
-def keep_tool(wanted: str) -> None:
+def keep_tool(wanted: str, *, quiet: bool) -> None:
     """Put the tool that a project's `billing` command starts into uv's cache; a note where it fails."""
     uv = shutil.which("uv")
     if uv is None:
         note("uv is not installed: the `billing` commands of the project need it (https://docs.astral.sh/uv/).")
         return
-    note("Keeping the tool of this version for the `billing` commands, which work without network then …")
+    if not quiet:
+        note("Keeping the tool of this version for the `billing` commands, which work without network then …")
     command = [uv, "tool", "run", "--quiet", "--from", wanted, "copier-polar", "--version"]
     try:
         done = subprocess.run(

@@ -10,10 +10,12 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from copier_polar.console import BadCall
@@ -42,6 +44,15 @@ def for_uvx(place: str, commit: str | None, folder: Path) -> str:
     if "://" not in url:
         url = f"file://{quote(url)}"
     return f"git+{url}@{revision(commit)}"
+
+
+def of_project(answers: Mapping[str, Any], folder: Path) -> str:
+    """Return what the project's launcher starts. Raises BadCall where the answers name nothing usable.
+
+    A whole hash is found in uv's cache; for a tag or a short one git would ask its server each time.
+    """
+    commit = answers.get("_commit_hash") or answers.get("_commit")
+    return for_uvx(str(answers.get("_src_path") or ""), None if commit is None else str(commit), folder)
 
 
 def git_url(place: str, folder: Path) -> str:

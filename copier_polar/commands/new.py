@@ -42,7 +42,7 @@ def new(context: typer.Context) -> None:
     if drafted:
         note(f"Its `billing` commands need POLAR_BILLING_TOOL={origin.place}.")
     elif not options.pretend:
-        _keep_tool(target / (options.answers_file or ANSWERS), target)
+        _keep_tool(target / (options.answers_file or ANSWERS), target, quiet=options.quiet)
 
 
 def check_target(target: Path, *, overwrites: bool) -> None:
@@ -74,13 +74,13 @@ def _make(options: CopyOptions, origin: source.Origin, target: Path) -> None:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _keep_tool(file: Path, target: Path) -> None:
+def _keep_tool(file: Path, target: Path, *, quiet: bool) -> None:
     """Fill uv's cache with what the project's launcher starts."""
     import yaml
 
     answers = yaml.safe_load(file.read_text(encoding="utf-8"))
     try:
-        generation.keep_tool(source.for_uvx(answers["_src_path"], answers.get("_commit"), target))
+        generation.keep_tool(source.of_project(answers, target), quiet=quiet)
     except KeyboardInterrupt:
         note("Stopped. The project is complete; its first `billing` command fetches the tool.")
         raise typer.Exit(INTERRUPTED) from None

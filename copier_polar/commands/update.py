@@ -69,7 +69,8 @@ def _start_newer(
     if _is_this_tool(found):
         return True
     call = ["--project", str(folder), "update", "--in-place", *(["--src", place] if moved else []), *arguments]
-    raise typer.Exit(start.tool(source.for_uvx(place, found.name, folder), found.name, call))
+    wanted_tool = source.for_uvx(place, found.commit or found.name, folder)
+    raise typer.Exit(start.tool(wanted_tool, found.name, call))
 
 
 def _call() -> str:
@@ -130,9 +131,11 @@ def _work(options: UpdateOptions, folder: Path, place: str) -> None:
     except KeyboardInterrupt:
         note("Stopped. `git status` shows what was changed until then; `git reset --hard` takes changes back.")
         raise typer.Exit(INTERRUPTED) from None
+    if options.pretend:
+        return
     answers = project.find(folder).answers
     try:
-        generation.keep_tool(source.for_uvx(answers["_src_path"], answers.get("_commit"), folder))
+        generation.keep_tool(source.of_project(answers, folder), quiet=options.quiet)
     except KeyboardInterrupt:
         note("Stopped. The update is complete; the next `billing` command fetches the tool.")
         raise typer.Exit(INTERRUPTED) from None
