@@ -124,7 +124,7 @@ def _is_this_tool(found: Target) -> bool:
 
 def _work(options: UpdateOptions, folder: Path, place: str) -> None:
     """Update, and keep the tool of the new version."""
-    os.chdir(folder)  # where a relative path of the template begins
+    local.cwd.chdir(folder)  # where a relative path of the template begins
     _read_place(place)
     try:
         generation.run(options, ".")

@@ -2,77 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
-from copier import _cli, _main
+from copier import _main
 
-from copier_polar import cli, generation, source
-from tests.conftest import FACTS, git
+from copier_polar import generation, source
+from tests.conftest import FACTS
+from tests.tool.calling import Call, answers, one_line
+from tests.tool.maker import call, kept
 
-Call = Callable[..., "Ended"]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a call of the tool ended, and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was put into uv's cache; nothing is."""
-    seen: list[str] = []
-    monkeypatch.setattr(generation, "keep_tool", lambda wanted, *, quiet: seen.append(wanted))
-    return seen
-
-
-@pytest.fixture
-def call(
-    git_template: Path,
-    kept: list[str],
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Generator[Call]:
-    """Call the tool, which is of the small template."""
-    head = git(git_template, "rev-parse", "HEAD").strip()
-    monkeypatch.setattr(source, "origin", lambda: source.Origin(str(git_template), head))
-    monkeypatch.setattr(_cli, "_handle_exceptions", _cli._handle_exceptions)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "stdin", Path(os.devnull).open())  # noqa: SIM115
-
-    def called(*arguments: str | Path) -> Ended:
-        with pytest.raises(SystemExit) as ended:
-            cli.main([*map(str, arguments)])
-        said = capfd.readouterr()
-        return Ended(int(ended.value.code or 0), said.out, said.err)
-
-    yield called
-    sys.stdin.close()
-
-
-def one_line(ended: Ended, code: int) -> str:
-    """What the tool complained of, on its only line."""
-    assert ended.code == code, ended
-    lines = [line for line in ended.err.splitlines() if line.startswith("Error: ")]
-    assert len(lines) == 1, ended.err
-    assert "Traceback" not in ended.err
-    return lines[0].removeprefix("Error: ")
-
-
-def answers(folder: Path) -> dict[str, object]:
-    return yaml.safe_load((folder / ".copier-answers.yml").read_text())
+__all__ = ["call", "kept"]  # fixtures
 
 
 def test_a_project_is_made_of_the_tools_own_commit(
