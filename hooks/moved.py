@@ -115,7 +115,8 @@ def _python_imports(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
     try:
         tree = ast.parse(text)
     except SyntaxError:  # conflict markers: its imports are read line by line
-        tree = ast.Module([node for line in text.splitlines() for node in _statement(line)], [])
+        lines = enumerate(text.splitlines())
+        tree = ast.Module([ast.increment_lineno(node, at) for at, line in lines for node in _statement(line)], [])
     package = list(Path(name).parts[:-1])
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -25,10 +25,11 @@ Start = list[tuple[str, str, list[str]]]
 
 
 @pytest.fixture
-def versions(git_template: Path, tmp_path: Path) -> Path:
+def versions(git_template: Path, template: Path, tmp_path: Path) -> Path:
     """The small template with three versions."""
     folder = tmp_path / "template"
     shutil.copytree(git_template, folder)
+    shutil.copytree(template / "template" / "common", folder / "template" / "common")
     for name in ("1.1.0", "2.0.0rc1"):
         (folder / "template" / "worker" / f"{name}.txt").write_text("new\n")
         commit(folder, name)
