@@ -130,6 +130,14 @@ def _choose_bridge(bridge: str | None) -> str | None:
     return bridge
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"copier-polar {version('copier-polar')}")
+        raise typer.Exit
+
+
 @app.callback()
 def choose_project(
     _folder: Annotated[
@@ -147,6 +155,9 @@ def choose_project(
             callback=_choose_bridge,
         ),
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and end.")
+    ] = False,
 ) -> None:
     """Operate billing. `billing COMMAND --help` explains a command."""
 

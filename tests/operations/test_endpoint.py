@@ -117,7 +117,12 @@ def test_of_several_the_one_whose_secret_the_app_has_is_kept_and_deleting_is_ask
 def test_the_secret_goes_into_the_file_beside_older_ones_and_is_seen_by_nobody(
     pair: Pair, files: dict[str, Path]
 ) -> None:
-    lines = ["# mine", 'AUTH_ISSUER="a b"', "POLAR_WEBHOOK_SECRET=whsec_one_1234567890_abcdefghij,whsec_two_1234567890_abcdefghij", "X='#'"]
+    lines = [
+        "# mine",
+        'AUTH_ISSUER="a b"',
+        "POLAR_WEBHOOK_SECRET=whsec_one_1234567890_abcdefghij,whsec_two_1234567890_abcdefghij",
+        "X='#'",
+    ]
     for path in files.values():
         path.write_text("\n".join(lines), encoding="utf-8")
         path.chmod(0o644)
