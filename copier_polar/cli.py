@@ -40,7 +40,7 @@ IN_A_PROJECT = (
     "token",
     "unlinked",
 )
-WITHOUT_A_PROJECT = ("mcp", "new", "update")
+WITHOUT_A_PROJECT = ("new", "update")
 ONLY_WORKER = {"remote", "persist_to"}
 CALLED_AS = "COPIER_POLAR_CALLED_AS"  # set by the launchers: what the person typed before the command
 CALL = {"worker": "npm run billing --", "fastapi": "uv run billing"}
