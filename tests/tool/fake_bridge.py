@@ -1,7 +1,7 @@
 """A bridge without a project: a real SQLite database, facts made from a catalogue, and answers that a test scripts.
 
 In process it stands in for `copier_polar.bridge.Bridge`. As a process, `python -m tests.tool.fake_bridge FOLDER
-[MISBEHAVIOUR]`, it speaks the protocol over stdin and stdout, as well or as badly as it is told.
+[MISBEHAVIOUR]`, it speaks the protocol over stdin and stdout, as well or as badly as that says.
 """
 
 from __future__ import annotations

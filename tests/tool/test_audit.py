@@ -24,10 +24,14 @@ def opened(tool: Tool) -> Opened:
 
 
 def test_what_happened_elsewhere_is_kept_also_where_the_rest_fails(tool: Tool, opened: Opened) -> None:
-    with pytest.raises(ZeroDivisionError), trail(opened) as record:
-        record("endpoint sync", "create e1")
-        record("endpoint sync", "delete é2")
-        raise ZeroDivisionError
+    def fail_late() -> None:
+        with trail(opened) as record:
+            record("endpoint sync", "create e1")
+            record("endpoint sync", "delete é2")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_late()
     rows = tool.bridge.rows("SELECT at_us > 1 AS at, command, subject FROM billing_audit ORDER BY id")
     assert [tuple(row.values()) for row in rows] == [
         (1, "endpoint sync", "create e1"),
