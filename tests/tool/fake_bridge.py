@@ -1,13 +1,15 @@
 """A bridge without a project: a real SQLite database, facts made from a catalogue, and answers that a test scripts.
 
 In process it stands in for `copier_polar.bridge.Bridge`. As a process, `python -m tests.tool.fake_bridge FOLDER
-[MISBEHAVIOUR]`, it speaks the protocol over stdin and stdout, as well or as badly as it is told.
+[MISBEHAVIOUR]`, it speaks the protocol over stdin and stdout, as well or as badly as that says.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sqlite3
 import sys
 import time
@@ -293,15 +295,11 @@ def _misbehave(misbehaviour: str) -> None:
         case "dies in the middle":
             sys.exit(4)
         case "is killed":
-            import os
-            import signal
-
             os.kill(os.getpid(), signal.SIGKILL)
         case "hangs":
             time.sleep(600)
         case "nonsense":
-            sys.stdout.buffer.write(b"\xff{nonsense\n")
-            sys.stdout.flush()
+            os.write(1, b"\xff{nonsense\n")
         case "prints in the middle":
             print("A request came.", flush=True)
         case "without end":
