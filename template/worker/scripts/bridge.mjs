@@ -4,8 +4,8 @@
  */
 import "./node-version.mjs";
 import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 
-const [hooks, bridge] = ["./resolve.ts", "./bridge.ts"].map((file) => new URL(file, import.meta.url));
-const command = ["--import", String(hooks), fileURLToPath(String(bridge)), ...process.argv.slice(2)];
-process.exitCode = spawnSync(process.execPath, command, { stdio: [0, 2, 2, 1] }).status ?? 1;
+const command = ["--import", "./scripts/resolve.ts", "scripts/bridge.ts", ...process.argv.slice(2)];
+const cwd = join(import.meta.dirname, "..");
+process.exitCode = spawnSync(process.execPath, command, { cwd, stdio: [0, 2, 2, 1] }).status ?? 1;

@@ -7,7 +7,7 @@ import type { Unstable_Config } from "wrangler";
 import { servicesOf } from "../src/app.ts";
 import { type Bindings, isLoopback, optional, readSettings, SettingsError } from "../src/settings.ts";
 import { env } from "./cloudflare-workers.ts";
-import { developmentSettings, environmentSettings, PROJECT } from "./environment.ts";
+import { AUDIENCE, developmentSettings, environmentSettings, ISSUER, PROJECT } from "./environment.ts";
 import { applyMigrations, complaint } from "./wrangler.ts";
 
 const CONFIG = join(PROJECT, "wrangler.jsonc");
@@ -50,8 +50,8 @@ export function settingsFacts(): object {
     app_url: known?.appUrl ?? null,
     base_url: known?.polar?.baseUrl ?? null,
     is_local: known !== null && isLoopback(new URL(known.appUrl)),
-    issuer: optional(bindings.AUTH_ISSUER) ?? null,
-    audience: optional(bindings.AUTH_AUDIENCE) ?? null,
+    issuer: optional(bindings[ISSUER]) ?? null,
+    audience: optional(bindings[AUDIENCE]) ?? null,
   };
 }
 
