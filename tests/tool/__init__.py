@@ -1,0 +1,1 @@
+"""The tool `copier_polar`, tested in process."""
