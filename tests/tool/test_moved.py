@@ -86,7 +86,8 @@ def test_a_worker(versions: Path, tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert [line.strip() for line in said.splitlines() if "is gone" in line] == [
         f"scripts/doctor/polar-side.ts is gone, with your changes (git show {head}:./scripts/doctor/polar-side.ts): "
         "it is copier_polar/doctor/polar_side.py of the tool now.",
-        "scripts/report.ts:1 imports scripts/polar-admin.ts, which is gone: it is copier_polar/polar.py of the tool now.",
+        "scripts/report.ts:1 imports scripts/polar-admin.ts, which is gone: "
+        "it is copier_polar/polar.py of the tool now.",
         "scripts/report.ts:3 imports scripts/console.ts, which is gone: it is copier_polar/console.py of the tool now.",
         "src/app.ts:1 imports scripts/simulation/objects.json, which is gone: it is "
         "copier_polar/simulation/objects.json of the tool now.",
