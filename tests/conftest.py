@@ -35,8 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Take the tests of the tier that is asked for, the longest first.
 
-    Of two processes (`-n 2`) neither waits at the end for the other's variants. `--turn` orders files by a commit: where
-    `--seconds` are too few, each part gets its turn. A test that is named on the command line runs in any case.
+    Of two processes (`-n 2`) neither waits at the end for the other's variants. `--turn` orders files by a commit:
+    where `--seconds` are too few, each part gets its turn. A test that is named on the command line runs in any case.
     """
     if any("::" in argument for argument in config.invocation_params.args):
         return

@@ -170,7 +170,10 @@ def project_of(
 def outcomes(
     project_of: Callable[[apps.Variant], Path], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> dict[str, dict[str, Outcome]]:
-    """What each variant did, by the step's name; all steps run once, in their order. With `--full` of two processes too."""
+    """What each variant did, by the step's name; all steps run once, in their order.
+
+    With `--full` those of two processes too.
+    """
     full = request.config.getoption("--full") or request.config.getoption("--rest")
     with ExitStack() as stack:
         running_apps = {
