@@ -96,8 +96,8 @@ def make_server() -> MCPServer:
     server: MCPServer = MCPServer(
         "copier-polar", instructions=INSTRUCTIONS, version=version("copier-polar"), log_level="WARNING"
     )
-    for function, annotations in TOOLS.items():
-        server.add_tool(function, annotations=annotations)
+    for function, hints in TOOLS.items():
+        server.add_tool(function, annotations=hints)
     return server
 
 
