@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from mcp import Client, StdioServerParameters
 
 from copier_polar.mcp.cleaned import LONGEST_TEXT, NOTE, Cleaner, from_outside
 from copier_polar.mcp.rules import NOT_GENERATED, RULES
 from copier_polar.simulation.scenarios import read_scenarios
-from mcp import Client, StdioServerParameters
 from tests.catalogues import CATALOGUES
 from tests.operations.polar_operations import PolarOperations
 from tests.support.render import TOKEN
@@ -140,12 +140,10 @@ def polar(agent: Agent) -> Generator[PolarOperations]:
 
 
 def hostile_products() -> list[Json]:
-    """The shop's, of which the first that has benefits is hostile."""
-    others = CATALOGUES["shop"]()
-    first = next(product for product in others if product["benefits"])
-    others.remove(first)
-    benefits = [{**benefit, "description": HOSTILE} for benefit in first["benefits"]]
-    return [{**first, "name": HOSTILE, "description": HOSTILE, "benefits": benefits}, *others]
+    """The shop's, all with hostile benefits; the first is hostile itself."""
+    benefits = [{**CATALOGUES["shop"]()[1]["benefits"][0], "description": HOSTILE}]
+    first, *others = [{**product, "benefits": benefits} for product in CATALOGUES["shop"]()]
+    return [{**first, "name": HOSTILE, "description": HOSTILE}, *others]
 
 
 def unmarked(value: Any) -> str:
