@@ -29,6 +29,7 @@ RESULTS: Mapping[str, set[str]] = {
     "replay": {"outcome"},
     "reconcile": {"outcome", "calls"},
     "drift": {"differences", "calls"},
+    "decide": {"access", "reason", "until", "products", "benefits"},
     "standing": {"access"},
     "read_event": {"projection", "problem"},
 }

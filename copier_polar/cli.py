@@ -16,15 +16,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from copier_polar import project
-from copier_polar.bridge import (
-    BridgeBroken,
-    DemoProblem,
-    PolarProblem,
-    SettingsProblem,
-    StoreProblem,
-    UnreadableProblem,
-)
-from copier_polar.console import CALLED_WRONGLY, NO_ANSWER, BadCall, Refused, complain
+from copier_polar.console import BadCall, complain
+from copier_polar.problems import EXPECTED, code_of, line_of
 
 IN_A_PROJECT = (
     "block",
@@ -40,7 +33,7 @@ IN_A_PROJECT = (
     "token",
     "unlinked",
 )
-WITHOUT_A_PROJECT = ("new", "update")
+WITHOUT_A_PROJECT = ("mcp", "new", "update")
 ONLY_WORKER = {"remote", "persist_to"}
 CALLED_AS = "COPIER_POLAR_CALLED_AS"  # set by the launchers: what the person typed before the command
 CALL = {"worker": "npm run billing --", "fastapi": "uv run billing"}
@@ -167,16 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _take_stderr()
     try:
         app(args=arguments, prog_name=os.environ.get(CALLED_AS) or "copier-polar")
-    except (Refused, StoreProblem, UnreadableProblem) as error:
-        sys.exit(complain(str(error)))
-    except DemoProblem:
-        sys.exit(complain("These are demo products: there is no Polar to ask. POLAR_SERVER names one."))
-    except SettingsProblem as error:
-        sys.exit(complain(f"Settings: {error}".replace("\n", " ")))
-    except PolarProblem as error:
-        sys.exit(complain(f"{error}." if error.status else NO_ANSWER))
-    except (BadCall, BridgeBroken) as error:
-        sys.exit(complain(str(error), CALLED_WRONGLY))
+    except EXPECTED as error:
+        sys.exit(complain(line_of(error), code_of(error)))
     except UnicodeEncodeError:
         sys.exit(complain("An argument is no text."))
 

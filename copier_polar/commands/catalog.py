@@ -48,7 +48,7 @@ def diff(as_json: AsJson = False) -> None:
     with open_bridge() as opened:
         opened.require_settings()
         note(f"Target: Polar's {opened.facts.settings.server}")
-        differences, command = _compared(opened)
+        differences, command = compared(opened)
     matters = any(difference["matters"] for difference in differences)
     result = {"differences": differences, "command": command if differences else None}
     show(result, _lines(differences, command), as_json=as_json)
@@ -56,7 +56,7 @@ def diff(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _compared(opened: Opened) -> tuple[list[Json], str]:
+def compared(opened: Opened) -> tuple[list[Json], str]:
     """Return the differences, and the command that brings them into the code."""
     if opened.facts.settings.server == "demo":
         return [_difference("demo")], CONNECT

@@ -130,17 +130,30 @@ def simulate(
             return
         if event is not None and event not in opened.facts.events:
             raise typer.BadParameter(f"Polar has no event type {event}", param_hint="--event")
-        opened.require_settings()
-        facts, settings = opened.facts, opened.settings
-    app = _app(project, facts, settings, ADDRESSES[project.runtime] if url is None else url)
-    jwt_secret = settings.get("AUTH_JWT_SECRET") if project.answers.get("auth") == "jwt" else None
-    simulation = Simulation(app, facts, user, header, jwt_secret, duplicates, seed if shuffle else None)
+        simulation = simulation_of(opened, url, user, header, duplicates=duplicates, seed=seed if shuffle else None)
     lives = _play_all(simulation, named) if event is None else [simulation.event(event)]
-    is_expected = _show(lives, app.url, as_json)
+    is_expected = _show(lives, simulation.app.url, as_json)
     if len(lives) < len(named):
         end_interrupted(len(lives), len(named), "What was played stays in the database.")
     if not is_expected:
         raise typer.Exit(1)
+
+
+def simulation_of(
+    opened: Opened,
+    url: str | None,
+    user: str | None,
+    header: str | None = None,
+    *,
+    duplicates: bool = False,
+    seed: int | None = None,
+) -> Simulation:
+    """Prepare to play to the project's app. Raises SettingsProblem, and Refused where nothing is simulated."""
+    opened.require_settings()
+    project, facts, settings = opened.project, opened.facts, opened.settings
+    app = _app(project, facts, settings, ADDRESSES[project.runtime] if url is None else url)
+    jwt_secret = settings.get("AUTH_JWT_SECRET") if project.answers.get("auth") == "jwt" else None
+    return Simulation(app, facts, user, header, jwt_secret, duplicates, seed)
 
 
 def _named(known: Mapping[str, Scenario], names: Sequence[str], every: bool, event: str | None) -> list[Scenario]:

@@ -103,3 +103,14 @@ BAD = (
     *(Row(place, "0.3.0") for place in BAD_PLACES),
     *(Row("/srv/billing", commit) for commit in BAD_COMMITS),
 )
+
+# What the launchers start for the command `mcp`, which needs an extra.
+WITH_EXTRA = {
+    "git+https://user:secret@example.com/x.git@0.3.0": "copier-polar[mcp] @ git+https://user:secret@example.com/x.git@0.3.0",
+    "git+ssh://git@example.com/x.git@0.3.0": "copier-polar[mcp] @ git+ssh://git@example.com/x.git@0.3.0",
+    "git+file:///srv/my%20projects/x@cb46482": "copier-polar[mcp] @ git+file:///srv/my%20projects/x@cb46482",
+    "/srv/my projects/x": "copier-polar[mcp] @ file:///srv/my%20projects/x",
+    "../x": "copier-polar[mcp] @ file://{above}/x",
+    "copier-polar[mcp] @ file:///srv/x": "copier-polar[mcp] @ file:///srv/x",
+    "copier-polar==0.3.0": "copier-polar==0.3.0",
+}

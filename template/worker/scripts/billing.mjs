@@ -38,6 +38,12 @@ function source() {
   return revision === "" ? address : `git+${pathToFileURL(address)}@${revision}`;
 }
 
+/** A source with the extra that `mcp` alone needs; a requirement stays as it is. @param {string} from */
+function withExtra(from) {
+  if (/^copier-polar\b/.test(from)) return from;
+  return `copier-polar[mcp] @ ${from.includes("://") ? from : pathToFileURL(resolve(PROJECT, from))}`;
+}
+
 /** The file of answers. */
 function answers() {
   const files = readdirSync(PROJECT).filter((name) => /^\.copier-answers.*\.ya?ml$/.test(name));
@@ -131,7 +137,7 @@ if (args[0] === "migrate" && !args.includes("--help")) {
   await migrate(args.slice(1));
 } else {
   const from = source();
-  const command = ["--from", from, "copier-polar", ...args];
+  const command = ["--from", args[0] === "mcp" ? withExtra(from) : from, "copier-polar", ...args];
   waiting = setTimeout(() => console.error("Fetching the billing tool, once for this version …"), PATIENCE_MS);
   // Without the network first: what was fetched once starts at once, also where the source is gone.
   const code = (await run(["--offline", ...command])) ?? (await run(command));

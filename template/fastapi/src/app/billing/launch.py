@@ -34,7 +34,8 @@ class Unusable(Exception):
 def launch(arguments: Sequence[str]) -> int:
     """Run a command of the tool and return its exit code."""
     try:
-        return _start(_source(Path.cwd()), arguments)
+        source = _source(Path.cwd())
+        return _start(with_extra(source) if arguments[:1] == ["mcp"] else source, arguments)
     except Unusable as error:
         print(f"Error: {error}", file=sys.stderr)
         return CALLED_WRONGLY
@@ -50,6 +51,14 @@ def for_uvx(place: str, commit: str, folder: Path) -> str:
     if not _REVISION.fullmatch(commit):
         raise Unusable(f"The answers file's _commit is no tag and no hash. {OVERRIDE} can name the billing tool.")
     return f"git+{address if '://' in address else f'file://{quote(address)}'}@{commit}"
+
+
+def with_extra(source: str) -> str:
+    """Return a source with the extra that the command `mcp` alone needs; a requirement stays as it is."""
+    if re.match(r"copier-polar\b", source):
+        return source
+    address = source if "://" in source else Path(source).absolute().as_uri()
+    return f"copier-polar[mcp] @ {address}"
 
 
 def _address(place: str, folder: Path) -> str:
