@@ -54,18 +54,23 @@ export async function customersToReconcile(
   notSince: number,
   limit: number,
 ): Promise<string[]> {
-  const [marked, stale] = await db.batch<{ id: string }>([
+  const [waiting, marked, stale] = await db.batch<{ id: string }>([
     db
       .prepare(
-        `SELECT id FROM billing_customers c WHERE reconcile_us <= ?1 AND deleted_us IS NULL
-         ORDER BY reconcile_failures > 0, NOT (
-           EXISTS (SELECT 1 FROM billing_webhook_events e WHERE e.customer_id = c.id AND e.state = 'failed')
-           OR EXISTS (SELECT 1 FROM billing_checkouts o
-             WHERE o.user_id = c.external_id AND o.status IN ('open', 'confirmed', 'succeeded')
-               AND o.created_us > ?3)
-         ), reconcile_us LIMIT ?2`,
+        `SELECT id FROM billing_customers
+         WHERE reconcile_us <= ?1 AND deleted_us IS NULL AND reconcile_failures = 0 AND (
+           id IN (SELECT customer_id FROM billing_webhook_events WHERE state = 'failed')
+           OR external_id IN (SELECT user_id FROM billing_checkouts
+             WHERE status IN ('open', 'confirmed', 'succeeded') AND created_us > ?3)
+         ) ORDER BY reconcile_us LIMIT ?2`,
       )
       .bind(now, limit, now - DAY_US),
+    db
+      .prepare(
+        `SELECT id FROM billing_customers WHERE reconcile_us <= ?1 AND deleted_us IS NULL
+         ORDER BY reconcile_us LIMIT ?2`,
+      )
+      .bind(now, limit),
     db
       .prepare(
         `SELECT id FROM billing_customers
@@ -74,7 +79,8 @@ export async function customersToReconcile(
       )
       .bind(notSince, limit),
   ]);
-  return [...(marked?.results ?? []), ...(stale?.results ?? [])].slice(0, limit).map(({ id }) => id);
+  const found = [waiting, marked, stale].flatMap((each) => each?.results ?? []);
+  return [...new Set(found.map(({ id }) => id))].slice(0, limit);
 }
 
 /** Polar and the projections agree now; a mark that was set since stays. */
