@@ -36,7 +36,6 @@ IN_A_PROJECT = (
 WITHOUT_A_PROJECT = ("mcp", "new", "update")
 ONLY_WORKER = {"remote", "persist_to"}
 CALLED_AS = "COPIER_POLAR_CALLED_AS"  # set by the launchers: what the person typed before the command
-CALL = {"worker": "npm run billing --", "fastapi": "uv run billing"}
 STDERR = "COPIER_POLAR_STDERR"  # set by the launchers: the number of the real stderr
 
 
@@ -101,7 +100,7 @@ def _tailor(command: TyperCommand | TyperGroup, runtime: str | None) -> None:
         if runtime and (command.name, param.name) == ("simulate", "url"):
             param.default = project.ADDRESSES[runtime]
     if command.help and runtime:
-        command.help = command.help.replace("Example: uv run billing", f"Example: {CALL[runtime]}")
+        command.help = command.help.replace("Example: uv run billing", f"Example: {project.CALL[runtime]}")
 
 
 app = typer.Typer(

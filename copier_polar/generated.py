@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from copier_polar.read import objects
+
 _PACKAGE = Path(__file__).parent
 # A wheel has them beside the code, a checkout beside the package.
 _FOLDERS = (_PACKAGE / "common", _PACKAGE.parent / "template" / "common")
+_HOOKS = (_PACKAGE / "hooks", _PACKAGE.parent / "hooks")
 
 
 def events() -> dict[str, str | None]:
@@ -64,9 +69,30 @@ def sells_subscriptions(answers: Mapping[str, Any]) -> bool:
     return "subscriptions" in answers["sells"]
 
 
+def unsellable(product: Mapping[str, Any]) -> str:
+    """Return why a generated project cannot sell a product of Polar's API; empty where it can."""
+    hook = _hook("answers")
+    prices = [price for price in objects(product, "prices") or [] if not price.get("is_archived")]
+    read = [{"type": str(price.get("amount_type")), "amount": price.get("price_amount")} for price in prices]
+    return str(hook.unsellable({"prices": read}))
+
+
+@cache
+def _hook(name: str) -> ModuleType:
+    """Load a file of hooks: the template itself decides by it."""
+    file = next(path for folder in _HOOKS if (path := folder / f"{name}.py").is_file())
+    spec = spec_from_file_location(f"copier_polar_hook_{name}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def _facts(answers: Mapping[str, Any]) -> dict[str, object]:
     """Return what the tables ask of the answers."""
-    return {"is_fastapi": answers["runtime"] == "fastapi", "sends_mail": answers.get("notifications") == "email"}
+    runtime = {"is_fastapi": answers["runtime"] == "fastapi", "is_worker": answers["runtime"] == "worker"}
+    return {**runtime, "sends_mail": answers.get("notifications") == "email"}
 
 
 @cache

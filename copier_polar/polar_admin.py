@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 300
 
 
+class UnknownEvents(Refused):
+    """Polar does not know some of the event types that it was sent."""
+
+    def __init__(self, message: str, types: list[str]) -> None:
+        super().__init__(message)
+        self.types = types
+
+
 class PolarAdmin:
     """Polar as the access token of the project sees it. Its failures are `Refused`: no command can do without Polar."""
 
@@ -67,6 +75,8 @@ class PolarAdmin:
         try:
             answer = self._polar.send(method, path, ids, query=query, body=body)
         except PolarProblem as problem:
+            if unknown := _unknown_events(problem, body or {}):
+                raise UnknownEvents(_why(problem, scope, self._polar.api_version), unknown) from None
             self._refuse(problem, scope)
         if answer.status == 204:
             return {}
@@ -104,6 +114,20 @@ def _why(problem: PolarProblem, scope: str, api_version: str) -> str:
     if problem.status >= 500:
         return f"Polar has a fault of its own ({problem.status}): try again later."
     return unreadable(problem.status)
+
+
+def _unknown_events(problem: PolarProblem, body: Mapping[str, object]) -> list[str]:
+    """Return the event types that a 422 complains about: it names them by their place in the list."""
+    sent = body.get("events")
+    detail = problem.detail if problem.status == 422 and isinstance(problem.detail, list) else []
+    if not isinstance(sent, list):
+        return []
+    places = [entry["loc"][-1] for entry in detail if isinstance(entry, dict) and _is_of_events(entry.get("loc"))]
+    return [sent[place] for place in sorted(set(places)) if place < len(sent)]
+
+
+def _is_of_events(location: object) -> bool:
+    return isinstance(location, list) and location[-2:-1] == ["events"] and isinstance(location[-1], int)
 
 
 def _complaints(detail: object) -> str:

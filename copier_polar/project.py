@@ -17,6 +17,8 @@ from copier_polar.environment import settings_of
 from copier_polar.facts import Facts, read_facts
 
 RUNTIMES = ("worker", "fastapi")
+# How a command begins, as it is typed in the project.
+CALL = {"worker": "npm run billing --", "fastapi": "uv run billing"}
 # Where the app answers that `dev` starts.
 ADDRESSES = {"worker": "http://127.0.0.1:8787", "fastapi": "http://127.0.0.1:8000"}
 BRIDGE_VARIABLE = "POLAR_BILLING_BRIDGE"

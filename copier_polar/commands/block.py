@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from copier_polar.audit import audit
-from copier_polar.console import AsJson, PersistTo, Refused, Remote, good, show
+from copier_polar.console import AsJson, PersistTo, Remote, good, show
 from copier_polar.project import open_project, store_of
 
-_KNOWN = "SELECT id FROM billing_customers WHERE external_id = :user"
-_BLOCK = "UPDATE billing_customers SET blocked_us = :blocked WHERE external_id = :user RETURNING id"
+_CUSTOMERS = "SELECT id FROM billing_customers WHERE external_id = :user"
+_BLOCK = "INSERT INTO billing_blocked_users (user_id, blocked_us) VALUES (:user, :now) ON CONFLICT (user_id) DO NOTHING"
+_UNBLOCK = "DELETE FROM billing_blocked_users WHERE user_id = :user"
 # The access is compared again, so that the reactions run.
 _CHECK = """INSERT INTO billing_access (user_id, check_us) VALUES (:user, :now)
   ON CONFLICT (user_id) DO UPDATE SET check_us = excluded.check_us"""
@@ -27,19 +28,18 @@ def block(
 ) -> None:
     """Take all access from a user.
 
-    For chargebacks, say: Polar sends no event for those. What the user bought stays as it is. The reactions to the lost
-    access run in the background.
+    A blocked user has no access and can buy nothing, also before their first purchase. What the user bought stays as it
+    is, and Polar goes on charging for it: cancel it there. The reactions to the lost access run in the background.
 
     Example: uv run billing block user_1
     """
     now = time.time_ns() // 1000
     with open_project(store_of(remote, persist_to)) as opened:
-        if not opened.bridge.sql(_KNOWN, user=user):
-            raise Refused("No customer of this user is known, so nothing was changed.")
-        changed, *_ = opened.bridge.batch(
-            (_BLOCK, {"user": user, "blocked": None if off else now}),
+        customers, *_ = opened.bridge.batch(
+            (_CUSTOMERS, {"user": user}),
+            (_UNBLOCK, {"user": user}) if off else (_BLOCK, {"user": user, "now": now}),
             (_CHECK, {"user": user, "now": now}),
             audit("unblock" if off else "block", user),
         )
-    text = f"{'Unblocked' if off else 'Blocked'}: {len(changed)} customer(s) of this user."
-    show({"user": user, "blocked": not off, "customers": len(changed)}, [good(text)], as_json=as_json)
+    text = f"{'Unblocked' if off else 'Blocked'}: {len(customers)} customer(s) of this user."
+    show({"user": user, "blocked": not off, "customers": len(customers)}, [good(text)], as_json=as_json)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import typer
 from rich.text import Text
 
+from copier_polar import money
 from copier_polar.console import AsJson, bad, good, note, show, warn
 from copier_polar.facts import Catalogue, Price, Product
+from copier_polar.generated import unsellable
 from copier_polar.polar import Json
 from copier_polar.polar_admin import PolarAdmin
-from copier_polar.project import Opened, open_bridge
+from copier_polar.project import CALL, Opened, open_bridge
 from copier_polar.read import integer, objects, text
 
 PRODUCTS, READ = "/v1/products/", "products:read"
-UPDATE = "copier update --trust --defaults --data refresh_catalog=true"
-CONNECT = "copier update --trust --data polar_server=sandbox"
+REFRESH = "update --defaults --data refresh_catalog=true"
+CHOOSE = "update --data refresh_catalog=true"  # asks which products are sold
+CONNECT = "update --data polar_server=sandbox"
 # What customers meet: a price they are shown and do not pay, or a product that they cannot buy.
 MATTERS = {"demo", "missing", "archived", "price"}
 SAY = {
@@ -30,6 +33,7 @@ SAY = {
     "benefits": "{product}: gives {after} at Polar, not {before}",
     "benefit_renamed": "{product}: its benefit is called {after} at Polar, not {before}",
     "new": "{after}: is for sale at Polar and not in the code",
+    "unsellable": "{after}: is for sale at Polar, and a project cannot sell it: {before}",
 }
 
 catalog = typer.Typer(help="Look after the catalogue.", no_args_is_help=True)
@@ -40,7 +44,7 @@ def diff(as_json: AsJson = False) -> None:
     """Compare the catalogue of the code with Polar's products.
 
     Says what was renamed, archived or added, and which prices and benefits changed, and names the command that brings
-    it into the code. Prices are in minor units, as in the code. Ends with 1 where customers are shown what does not
+    it into the code. Ends with 1 where customers are shown what does not
     hold: a price changed, or a product is archived or gone.
 
     Example: uv run billing catalog diff
@@ -50,18 +54,34 @@ def diff(as_json: AsJson = False) -> None:
         note(f"Target: Polar's {opened.facts.settings.server}")
         differences, command = compared(opened)
     matters = any(difference["matters"] for difference in differences)
-    result = {"differences": differences, "command": command if differences else None}
-    show(result, _lines(differences, command), as_json=as_json)
+    helps = any(difference["kind"] != "unsellable" for difference in differences)
+    result = {"differences": differences, "command": command if helps else None}
+    show(result, _lines(differences, result["command"]), as_json=as_json)
     if matters:
         raise typer.Exit(1)
 
 
 def compared(opened: Opened) -> tuple[list[Json], str]:
-    """Return the differences, and the command that brings them into the code."""
+    """Return the differences, and the command that brings them into the code, as it is typed in the project."""
+    call = CALL[opened.project.runtime]
     if opened.facts.settings.server == "demo":
-        return [_difference("demo")], CONNECT
+        return [_difference("demo")], f"{call} {CONNECT}"
     with PolarAdmin.of(opened) as polar:
-        return list(differences_from(opened.facts.catalogue, polar.items(PRODUCTS, READ))), UPDATE
+        found = list(differences_from(opened.facts.catalogue, polar.items(PRODUCTS, READ)))
+    new = [difference["id"] for difference in found if difference["kind"] == "new"]
+    return found, f"{call} {_command(opened, new)}"
+
+
+def _command(opened: Opened, new: Sequence[str]) -> str:
+    """Return the command that brings everything into the code, the new products too: a refresh chooses none of them."""
+    if not new:
+        return REFRESH
+    answers = opened.project.answers
+    keys = {product["id"]: product["key"] for product in answers["polar_catalog"].get("products", [])}
+    if not all(product_id in keys for product_id in new):
+        return CHOOSE
+    products = ", ".join([*answers["products"], *(keys[product_id] for product_id in new)])
+    return f"{REFRESH} --data 'products=[{products}]'"
 
 
 def differences_from(code: Catalogue, products: Iterable[Json]) -> Iterator[Json]:
@@ -75,7 +95,8 @@ def differences_from(code: Catalogue, products: Iterable[Json]) -> Iterator[Json
             yield from _compare(code, product, at_polar)
     for product_id, at_polar in sorted(there.items()):
         if _is_for_sale(at_polar):
-            yield _difference("new", None, product_id, after=text(at_polar, "name"))
+            name, why = text(at_polar, "name"), unsellable(at_polar)
+            yield _difference("unsellable" if why else "new", None, product_id, before=why or None, after=name)
 
 
 def _compare(code: Catalogue, product: Product, at_polar: Json) -> Iterator[Json]:
@@ -158,23 +179,21 @@ def _polar_prices(code: Catalogue, at_polar: Json) -> Iterator[str]:
 
 
 def _shown(kind: str, currency: str, *amounts: object) -> str:
-    """Write a price, such as `fixed 1000 usd`; the amounts that its type does not have are left out."""
-    names = ("", "from ", "to ", "preset ", "")
-    numbers = (f"{name}{_plain(amount)}" for name, amount in zip(names, amounts, strict=True) if amount is not None)
-    return " ".join([kind, *numbers, currency])
+    """Write a price, such as `fixed 10.00 usd`; the amounts that its type does not have are left out."""
+    *whole, unit_amount = amounts
+    names = ("", "from ", "to ", "preset ")
+    named = [(name, value) for name, value in zip(names, whole, strict=True) if isinstance(value, int)]
+    told = [f"{name}{money.amount(value, currency)}" for name, value in named]
+    if unit_amount is not None:
+        told.append(money.per_unit(unit_amount, currency))
+    return " ".join([kind, *(told or [currency])])
 
 
-def _plain(amount: object) -> str:
-    """Write a number or a decimal text without zeros that say nothing."""
-    number = str(amount)
-    return number.rstrip("0").rstrip(".") if "." in number else number
-
-
-def _lines(differences: list[Json], command: str) -> list[str | Text]:
+def _lines(differences: list[Json], command: str | None) -> list[str | Text]:
     if not differences:
         return [good("The catalogue of the code is Polar's.")]
     lines: list[str | Text] = [(bad if one["matters"] else warn)(_said(one)) for one in differences]
-    return [*lines, f"To bring it into the code: {command}"]
+    return [*lines, f"To bring it into the code: {command}"] if command else lines
 
 
 def _said(difference: Json) -> str:

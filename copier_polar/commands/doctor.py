@@ -12,7 +12,7 @@ from copier_polar.doctor.examine import examine
 from copier_polar.doctor.report import make_report, to_markdown
 from copier_polar.doctor.status import products_found, status_of
 from copier_polar.polar import Json
-from copier_polar.project import open_project, store_of
+from copier_polar.project import CALL, open_project, store_of
 
 COLOURS = {"## P1": bad, "## P2": warn, "Nothing.": good}
 
@@ -36,7 +36,7 @@ def doctor(remote: Remote = False, persist_to: PersistTo = None, as_json: AsJson
 def _report(x: Examination) -> Json:
     status = status_of(x)  # before a probe that is wrongly accepted leaves a row
     results = list(progress(examine(x), "Checking", len(CHECKS)))
-    return make_report(products_found(x), status, results)
+    return make_report(products_found(x), status, results, CALL[x.opened.project.runtime])
 
 
 def _coloured(line: str) -> str | Text:

@@ -22,7 +22,7 @@ from copier_polar.bridge import SettingsProblem
 from copier_polar.console import AsJson, Refused, Yes, confirm, good, note, show, warn
 from copier_polar.facts import Facts
 from copier_polar.polar import Json
-from copier_polar.polar_admin import PolarAdmin, unreadable
+from copier_polar.polar_admin import PolarAdmin, UnknownEvents, unreadable
 from copier_polar.project import Opened, Store, chosen, open_bridge, store_of
 from copier_polar.read import text
 from copier_polar.webhook_secret import NAME, require_file, save_to_file, save_to_worker, split
@@ -116,6 +116,9 @@ def sync(
             "--persist-to", metavar="<folder>", help="The audit row goes to the local database in this folder."
         ),
     ] = None,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Register without the event types that this Polar does not know.")
+    ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -129,7 +132,8 @@ def sync(
     Example: uv run billing endpoint sync --dry-run
     """
     with _opened(store_of(remote, persist_to), secret) as opened:
-        result = _synced(opened, url, None if dry_run else secret, dry_run=dry_run, yes=yes)
+        how = How(None if dry_run else secret, dry_run=dry_run, skip_unknown=skip_unknown, yes=yes)
+        result = _synced(opened, url, how)
     show(result, _lines(result), as_json=as_json)
 
 
@@ -157,20 +161,30 @@ def _random_secret() -> Generator[None]:
             os.environ[NAME] = before
 
 
-def _synced(opened: WithAnySecret, url: str | None, place: Place | None, *, dry_run: bool, yes: bool) -> Json:
+@dataclass(frozen=True)
+class How:
+    """How `sync` was called."""
+
+    place: Place | None
+    dry_run: bool
+    skip_unknown: bool
+    yes: bool
+
+
+def _synced(opened: WithAnySecret, url: str | None, how: How) -> Json:
     """Do it, and return what was done."""
     with PolarAdmin.of(opened) as polar, trail(opened) as record:
         address = callable_address(url or f"{opened.facts.settings.app_url}{WEBHOOK_PATH}")
         note(f"Target: Polar's {opened.facts.settings.server}")
-        if place is Place.FILE:
+        if how.place is Place.FILE:
             require_file(opened.project)
         kept, others = _chosen(polar.items(ENDPOINTS, READ), address, opened.known or [])
         changes = _changes(opened.facts, kept, address)
-        if not dry_run:
-            _confirm_deletion(others, yes=yes)
-            kept = _apply(polar, kept, changes, record)
+        if not how.dry_run:
+            _confirm_deletion(others, yes=how.yes)
+            kept, changes = _apply(polar, kept, changes, record, skip_unknown=how.skip_unknown)
             _delete(polar, others, record)
-        state = _hand_over(opened, kept, place, record)
+        state = _hand_over(opened, kept, how.place, record)
     return {
         "url": address,
         "endpoint": kept["id"] if kept else None,
@@ -178,7 +192,7 @@ def _synced(opened: WithAnySecret, url: str | None, place: Place | None, *, dry_
         "changes": changes,
         "deleted": [other["id"] for other in others],
         "secret": state,
-        "dry_run": dry_run,
+        "dry_run": how.dry_run,
     }
 
 
@@ -238,7 +252,9 @@ def _changes(facts: Facts, kept: Json | None, address: str) -> Json:
     there = kept.get("events")
     events = there if isinstance(there, list) else []
     missing = [kind for kind in facts.events if kind not in events]
-    changes = {name: value for name, value in wanted.items() if kept.get(name) != value}
+    # A Polar that does not say an endpoint's API version cannot be told one.
+    told = {name: value for name, value in wanted.items() if name in kept or name != "api_version"}
+    changes = {name: value for name, value in told.items() if kept.get(name) != value}
     return {**changes, "events": [*events, *missing]} if missing else changes
 
 
@@ -254,18 +270,34 @@ def _confirm_deletion(others: Sequence[Json], *, yes: bool) -> None:
         confirm(f"Delete {len(others)} more of the same address ({ids})?", yes=yes)
 
 
-def _apply(polar: PolarAdmin, kept: Json | None, changes: Json, record: Record) -> Json:
-    """Create or change the endpoint, and return it as Polar has it now."""
+def _apply(
+    polar: PolarAdmin, kept: Json | None, changes: Json, record: Record, *, skip_unknown: bool
+) -> tuple[Json, Json]:
+    """Create or change the endpoint. Returns it as Polar has it now, and what was sent."""
     if kept is not None and not changes:
-        return kept
-    if kept is None:
-        kept = polar.ask("POST", ENDPOINTS, WRITE, body=changes)
-        if not isinstance(kept.get("id"), str):
-            raise Refused(unreadable(201))
-    else:
-        kept |= polar.ask("PATCH", ENDPOINT, WRITE, ids={"id": kept["id"]}, body=changes)
-    record(COMMAND, kept["id"])
-    return kept
+        return kept, changes
+    try:
+        found = _send(polar, kept, changes)
+    except UnknownEvents as unknown:
+        if not skip_unknown:
+            types = ", ".join(unknown.types)
+            raise Refused(
+                f"This Polar does not know the event type {types}; --skip-unknown registers the others."
+            ) from None
+        note(f"Left out, since this Polar does not know them: {', '.join(unknown.types)}")
+        changes = {**changes, "events": [kind for kind in changes["events"] if kind not in unknown.types]}
+        found = _send(polar, kept, changes)
+    record(COMMAND, found["id"])
+    return found, changes
+
+
+def _send(polar: PolarAdmin, kept: Json | None, changes: Json) -> Json:
+    if kept is not None:
+        return kept | polar.ask("PATCH", ENDPOINT, WRITE, ids={"id": kept["id"]}, body=changes)
+    made = polar.ask("POST", ENDPOINTS, WRITE, body=changes)
+    if not isinstance(made.get("id"), str):
+        raise Refused(unreadable(201))
+    return made
 
 
 def _delete(polar: PolarAdmin, others: Sequence[Json], record: Record) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -26,7 +27,9 @@ _EVENTS = f"""body IS NOT NULL
   AND customer_id IN ({_OWN} UNION SELECT customer_id FROM billing_members WHERE {_MEMBERS})"""
 # An event that waits for another try keeps its body until it was applied.
 _ERASE = (
-    "UPDATE billing_customers SET email = NULL, name = NULL WHERE external_id = :user RETURNING id, deleted_us",
+    # What Polar sends or answers later brings nothing back.
+    """UPDATE billing_customers SET email = NULL, name = NULL, erased_us = COALESCE(erased_us, :now)
+       WHERE external_id = :user RETURNING id, deleted_us""",
     f"UPDATE billing_members SET email = NULL, name = NULL WHERE {_MEMBERS} RETURNING id",
     f"UPDATE billing_webhook_events SET body = NULL WHERE state <> 'failed' AND {_EVENTS} RETURNING webhook_id",
     f"SELECT webhook_id FROM billing_webhook_events WHERE {_EVENTS}",
@@ -74,7 +77,8 @@ def erase(
 
 
 def _erase(bridge: Bridge, user: str) -> Erased:
-    statements = [(sql, {"user": user}) for sql in _ERASE]
+    values = {"user": user, "now": time.time_ns() // 1000}
+    statements = [(sql, {name: value for name, value in values.items() if f":{name}" in sql}) for sql in _ERASE]
     customers, members, events, waiting, _ = bridge.batch(*statements, audit("erase", user))
     living = sorted(row["id"] for row in customers if row["deleted_us"] is None)
     return Erased(len(customers), len(members), len(events), len(waiting), living)
@@ -88,5 +92,3 @@ def _left(erased: Erased) -> Iterator[Text]:
         yield warn(
             f"Polar still has customer {customer}. Delete it there, anonymized; its subscriptions end with that."
         )
-    if erased.at_polar:
-        yield warn("Until then what Polar sends brings the data back.")

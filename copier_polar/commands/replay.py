@@ -29,11 +29,16 @@ from copier_polar.console import (
 )
 from copier_polar.instants import DAY, HOUR, MINUTE, to_iso, to_micros
 from copier_polar.polar import Polar, polar_of
-from copier_polar.project import open_project, store_of
+from copier_polar.project import Store, open_project, store_of
 
 UNITS = {"m": MINUTE, "h": HOUR, "d": DAY}
 DONE = {"processed", "ignored", "redelivered"}
 NAMES_A_STATEMENT = 50  # D1 takes 100 values in one
+
+_REQUEUE = """UPDATE billing_reactions
+  SET state = 'pending', attempts = 0, lease_us = 0, next_attempt_us = :now, error = NULL
+  WHERE state = 'dead' RETURNING key, reaction"""
+_DONE_HERE = "SELECT webhook_id FROM billing_webhook_events WHERE state IN ('processed', 'ignored') AND webhook_id IN"
 
 Again = Callable[[str], str]
 
@@ -64,6 +69,9 @@ def replay(
         bool, typer.Option("--from-polar", help="From Polar's delivery log instead of the inbox.")
     ] = False,
     reactions: Annotated[bool, typer.Option("--reactions", help="Run your reactions too.")] = False,
+    reactions_dead: Annotated[
+        bool, typer.Option("--reactions-dead", help="Instead of events: try reactions again that were given up.")
+    ] = False,
     yes: Yes = False,
     remote: Remote = False,
     persist_to: PersistTo = None,
@@ -75,17 +83,27 @@ def replay(
     told so; what was reacted to already is not told again. From Polar, the app gets them as deliveries, and does with
     what it has not applied yet what it always does. Ends with 1 where an event could not be replayed.
 
+    With --reactions-dead the background tries your reactions again that were given up after ten attempts.
+
     Example: uv run billing replay --type order.paid --since 7d
     """
     if from_polar and reactions:
         raise typer.BadParameter("with --from-polar the app itself reacts", param_hint="--reactions")
     if ids and (types or since or failed):
         raise typer.BadParameter("ids are meant as they are; leave out --type, --since and --failed")
+    if reactions_dead:
+        if ids or types or since or failed or from_polar or reactions:
+            raise typer.BadParameter("stands alone", param_hint="--reactions-dead")
+        _requeue(store_of(remote, persist_to), yes=yes, as_json=as_json)
+        return
     choice = Choice(ids or [], types or [], _instant(since), failed or not (ids or types or since))
     with ExitStack() as stack:
         opened = stack.enter_context(open_project(store_of(remote, persist_to)))
         if from_polar:
-            events, again = _at_polar(stack.enter_context(polar_of(opened)), choice, opened.facts.settings.app_url)
+            polar = stack.enter_context(polar_of(opened))
+            events, again = _at_polar(polar, choice, opened.facts.settings.app_url)
+            if not choice.ids:
+                events = _without_done(opened.bridge, events)
         else:
             events, again = _in_inbox(opened.bridge, choice, reactions)
         if reactions and events:
@@ -124,6 +142,23 @@ def _replay(events: Mapping[str, str], again: Again, interrupted: Callable[[], b
             return
 
 
+# Reactions that were given up
+
+
+def _requeue(store: Store, *, yes: bool, as_json: bool) -> None:
+    """Have the background try again what it gave up. The key stays: to the reaction it is one more attempt."""
+    with open_project(store) as opened:
+        dead = opened.bridge.sql("SELECT key, reaction FROM billing_reactions WHERE state = 'dead' ORDER BY key")
+        if dead:
+            confirm(f"Try {len(dead)} reaction(s) again?", yes=yes)
+            values = {"now": time.time_ns() // 1000}
+            requeued, _ = opened.bridge.batch((_REQUEUE, values), audit("replay", "dead reactions"))
+            dead = sorted(requeued, key=lambda row: row["key"])
+    lines = [good(f"{row['reaction']} {row['key']}") for row in dead]
+    summary = f"Queued again: {len(dead)} reaction(s)."
+    show({"reactions": dead}, [*lines, summary], as_json=as_json)
+
+
 # From the inbox
 
 
@@ -154,9 +189,15 @@ def _statements(choice: Choice) -> Iterator[Statement]:
     column, names = ("webhook_id", choice.ids) if choice.ids else ("type", choice.types)
     if not names:
         yield chosen, values
+    for listed, named in _named(names):
+        yield f"{chosen} AND {column} IN {listed}", values | named
+
+
+def _named(names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return lists of values for SQL, some at a time, and the values."""
     for start in range(0, len(names), NAMES_A_STATEMENT):
         named = {f"name{at}": name for at, name in enumerate(names[start : start + NAMES_A_STATEMENT])}
-        yield f"{chosen} AND {column} IN ({', '.join(f':{name}' for name in named)})", values | named
+        yield f"({', '.join(f':{name}' for name in named)})", named
 
 
 # From Polar
@@ -184,6 +225,13 @@ def _at_polar(polar: Polar, choice: Choice, app_url: str | None) -> tuple[dict[s
     attempts = [_event(delivery.get("webhook_event")) for delivery in polar.deliveries(query)]
     wanted = [event for event in reversed(attempts) if not (choice.failed and event.get("succeeded") is True)]
     return {str(event["id"]): str(event.get("type") or "") for event in wanted if "id" in event}, again
+
+
+def _without_done(bridge: Bridge, events: dict[str, str]) -> dict[str, str]:
+    """Leave out what was applied here: to deliver it once more changes nothing, and takes its time."""
+    statements = [(f"{_DONE_HERE} {listed}", named) for listed, named in _named(list(events))]
+    done = {row["webhook_id"] for rows in (bridge.batch(*statements) if statements else []) for row in rows}
+    return {webhook_id: kind for webhook_id, kind in events.items() if webhook_id not in done}
 
 
 def _event(value: object) -> Mapping[str, Any]:

@@ -29,6 +29,8 @@ class ScopeProbe:
     path: str
 
 
+# In a fix `{billing}` stands for how commands begin in the project.
+REFRESH = "`{billing} update --defaults --data refresh_catalog=true`"
 CHECKS: dict[str, Check] = {
     "settings_unfit": Check(
         "P1", "The settings are not fit to start", "Correct the variable; the README lists them all."
@@ -36,7 +38,7 @@ CHECKS: dict[str, Check] = {
     "demo_ids": Check(
         "P1",
         "Demo ids are still in use",
-        "Connect your account: `copier update --data polar_server=sandbox` (see the README).",
+        "Connect your account: `{billing} update --data polar_server=sandbox` (see the README).",
     ),
     "server_mismatch": Check(
         "P1",
@@ -67,7 +69,7 @@ CHECKS: dict[str, Check] = {
     "store_unreachable": Check(
         "P1", "The database does not answer", "Look at the database and at what the app is told about it."
     ),
-    "migrations_missing": Check("P1", "Migrations are missing", "Run the command `migrate`, before the app starts."),
+    "migrations_missing": Check("P1", "Migrations are missing", "Run `{billing} migrate`, before the app starts."),
     "schema_drift": Check(
         "P1",
         "The tables are not those of the migrations",
@@ -124,14 +126,19 @@ CHECKS: dict[str, Check] = {
     "token_scope_missing": Check(
         "P1", "The access token lacks scopes", "Give the token the scope, in Settings > Developers at Polar."
     ),
+    "token_scope_optional": Check(
+        "P2",
+        "The access token lacks scopes that only one part needs",
+        "Give the token the scope, in Settings > Developers at Polar; until then that part is off.",
+    ),
     "token_scope_extra": Check(
         "P2",
         "The access token may do too much",
         "Take the scope away: the app does not use it, and whoever steals the token could.",
     ),
-    "api_version_removed": Check("P1", "Polar no longer has this API version", "Update the project: `copier update`."),
+    "api_version_removed": Check("P1", "Polar no longer has this API version", "Update it: `{billing} update`."),
     "api_version_ending": Check(
-        "P2", "Polar may soon remove this API version", "Update the project in time: `copier update`."
+        "P2", "Polar may soon remove this API version", "Update the project in time: `{billing} update`."
     ),
     "organization_other": Check(
         "P1",
@@ -139,39 +146,51 @@ CHECKS: dict[str, Check] = {
         "Use a token of the catalogue's organization, or read the catalogue anew with this one.",
     ),
     "product_missing": Check(
-        "P1", "A product is not at Polar", "Read the catalogue anew: `copier update --data refresh_catalog=true`."
+        "P1",
+        "A product is not at Polar",
+        f"Read the catalogue again: {REFRESH}.",
     ),
     "product_archived": Check(
         "P2",
         "A product for sale is archived at Polar",
-        "Unarchive it, or read the catalogue anew: `copier update --data refresh_catalog=true`.",
+        f"Unarchive it, or read the catalogue again: {REFRESH}.",
     ),
     "price_changed": Check(
-        "P2", "Prices are not those at Polar", "Read the catalogue anew: `copier update --data refresh_catalog=true`."
+        "P2",
+        "Prices are not those at Polar",
+        f"Read the catalogue again: {REFRESH}.",
     ),
-    "endpoint_missing": Check(
-        "P1", "No webhook endpoint is registered for the app", "Run the command `endpoint sync`."
+    "organization_settings": Check(
+        "P2",
+        "The organization's settings are others than when the project was generated",
+        f"Run {REFRESH}, or answer the questions otherwise.",
     ),
+    "product_braces": Check(
+        "P3",
+        "A product's name has braces",
+        "Rename it at Polar: with braces in its name, Polar fails to change a subscription to it.",
+    ),
+    "endpoint_missing": Check("P1", "No webhook endpoint is registered for the app", "Run `{billing} endpoint sync`."),
     "endpoint_duplicate": Check(
         "P2", "Two webhook endpoints are registered for the app", "Delete one at Polar: every event comes twice."
     ),
     "endpoint_disabled": Check(
         "P1",
         "The webhook endpoint is switched off",
-        "Remove the cause of the failed deliveries, then run the command `endpoint sync`.",
+        "Remove the cause of the failed deliveries, then run `{billing} endpoint sync`.",
     ),
-    "endpoint_events": Check("P1", "The webhook endpoint does not send all events", "Run the command `endpoint sync`."),
-    "endpoint_format": Check("P1", "The webhook endpoint sends another format", "Run the command `endpoint sync`."),
-    "endpoint_version": Check(
-        "P2", "The webhook endpoint sends another API version", "Run the command `endpoint sync`."
-    ),
+    "endpoint_events": Check("P1", "The webhook endpoint does not send all events", "Run `{billing} endpoint sync`."),
+    "endpoint_format": Check("P1", "The webhook endpoint sends another format", "Run `{billing} endpoint sync`."),
+    "endpoint_version": Check("P2", "The webhook endpoint sends another API version", "Run `{billing} endpoint sync`."),
     "endpoint_secret": Check(
         "P1",
         "The app does not have the endpoint's secret",
         "Set POLAR_WEBHOOK_SECRET to the secret of the endpoint; the old one may stay beside it.",
     ),
     "deliveries_failing": Check(
-        "P2", "Deliveries failed", "Remove the cause; then `replay` has Polar send them again."
+        "P2",
+        "Deliveries failed",
+        "Remove the cause, then let Polar repeat them: `{billing} replay --from-polar --failed`.",
     ),
     "deployed_route": Check(
         "P1",
@@ -179,7 +198,7 @@ CHECKS: dict[str, Check] = {
         "Deploy the app at APP_URL, and let POST /webhooks/polar pass unhindered.",
     ),
     "events_dead": Check(
-        "P1", "Events could not be applied and are given up", "Remove the cause, then run the command `replay`."
+        "P1", "Events could not be applied and are given up", "Remove the cause, then run `{billing} replay`."
     ),
     "events_failed": Check(
         "P2", "Events could not be applied yet", "They are tried again by themselves; the error says why they fail."
@@ -187,7 +206,7 @@ CHECKS: dict[str, Check] = {
     "status_unknown": Check(
         "P1",
         "A purchase has a status that the rules do not know",
-        "It gives no access. Update the project: `copier update`.",
+        "It gives no access. Update the project: `{billing} update`.",
     ),
     "background_idle": Check(
         "P1",
@@ -197,29 +216,39 @@ CHECKS: dict[str, Check] = {
     "reactions_dead": Check(
         "P2",
         "Reactions of your own code were given up",
-        "Correct the reaction; what it missed is in the table billing_reactions.",
+        "Correct the reaction, then run `{billing} replay --reactions-dead`.",
     ),
     "owner_disputed": Check(
-        "P2",
+        "P1",
         "Purchase and customer name different users",
-        "The purchase counts for the first one. Ask the buyer, and link the customer if need be.",
+        "The purchase and its benefits count for the first one. Ask the buyer who the customer is.",
+    ),
+    "blocked_paying": Check(
+        "P2",
+        "Blocked users are still charged",
+        "Cancel their subscription at Polar, or run `{billing} block --off` with the user.",
+    ),
+    "subscriptions_several": Check(
+        "P2",
+        "Customers have two live subscriptions, and one is allowed",
+        "Cancel one of them at Polar, and refund it if need be.",
     ),
     "customers_unlinked": Check(
         "P2",
         "Customers belong to no user",
-        "Run the commands `unlinked` and `link`: what they bought gives nobody access.",
+        "Run `{billing} unlinked --personal`, then `{billing} link`: what they bought gives nobody access.",
     ),
     "customers_marked": Check(
         "P3",
         "Customers wait to be compared with Polar",
-        "Wait for the background work, or run the command `reconcile`.",
+        "Wait for the background work, or run `{billing} reconcile`.",
     ),
     "products_unknown": Check(
         "P2",
         "Customers hold products that the code does not know",
         "Read the catalogue anew if they are yours to sell; they give no access.",
     ),
-    "projection_drift": Check("P2", "Customers are not as Polar has them", "Run the command `reconcile`."),
+    "projection_drift": Check("P2", "Customers are not as Polar has them", "Run `{billing} reconcile`."),
 }
 
 NIL = "00000000-0000-0000-0000-000000000000"
@@ -233,6 +262,8 @@ SCOPES_NEEDED = (
     ScopeProbe("orders:read", "GET", "/v1/orders/"),
     ScopeProbe("benefits:read", "GET", "/v1/benefit-grants/"),
 )
+# A missing one switches off only its part: the reconciliation of disputed orders.
+SCOPES_OPTIONAL = (ScopeProbe("disputes:read", "GET", "/v1/disputes/"),)
 SCOPE_OF_SUBSCRIPTIONS = "subscriptions:write"  # needed only where they are sold
 SCOPES_DANGEROUS = (
     ScopeProbe("refunds:write", "POST", "/v1/refunds/"),
@@ -252,26 +283,6 @@ DELIVERY_CAUSES = {
     "413": "the body was refused as too large",
     "4": "refused by the app or by what stands before it",
     "5": "the app or its database failed",
-}
-
-# Currencies whose minor unit is the unit itself.
-WITHOUT_CENTS = {
-    "bif",
-    "clp",
-    "djf",
-    "gnf",
-    "jpy",
-    "kmf",
-    "krw",
-    "mga",
-    "pyg",
-    "rwf",
-    "ugx",
-    "vnd",
-    "vuv",
-    "xaf",
-    "xof",
-    "xpf",
 }
 
 # The least that an event of any type carries, as far as billing reads it.

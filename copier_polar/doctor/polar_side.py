@@ -65,6 +65,13 @@ class PolarSide:
         """All products, archived ones too."""
         return self._told(lambda: list(self._polar.pages("/v1/products/", {})))
 
+    def organization(self, organization_id: str) -> Json:
+        """Return the organization. Raises Skipped where the token may not read it."""
+        answer = self.ask("GET", f"/v1/organizations/{organization_id}")
+        if answer.status != 200 or not isinstance(answer.body, dict):
+            raise Skipped(refusal(answer))
+        return answer.body
+
     @cached_property
     def endpoints(self) -> list[Json]:
         """All webhook endpoints."""

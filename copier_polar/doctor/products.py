@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from copier_polar.doctor.checks import WITHOUT_CENTS
+from copier_polar import money
 from copier_polar.doctor.examination import Examination, Found
 from copier_polar.facts import Price, Product
 from copier_polar.polar import Json
@@ -44,6 +44,37 @@ def price_changed(x: Examination) -> Iterator[Found]:
             yield Found(f"product {product.key}", what)
 
 
+def product_braces(x: Examination) -> Iterator[Found]:
+    """Report names that Polar itself cannot handle in a change of plan."""
+    for product in x.facts.catalogue.products:
+        if "{" in product.name or "}" in product.name:
+            yield Found(f"product {product.key}", "has braces in its name")
+
+
+def organization_settings(x: Examination) -> Iterator[Found]:
+    """Compare the organization's settings with those that the project was generated with."""
+    before = x.opened.project.answers["polar_catalog"].get("organization")
+    now = x.polar.organization(x.facts.catalogue.organization.id)
+    for name, (value, at_polar) in organization_differences(before or {}, now).items():
+        yield Found(f"organization {name}", f"is {at_polar} at Polar; the project was generated with {value}")
+
+
+def organization_differences(before: Mapping[str, Any], at_polar: Json) -> dict[str, tuple[Any, Any]]:
+    """Return the settings that differ: what the project was generated with, and what Polar has."""
+    settings = at_polar.get("subscription_settings")
+    settings = settings if isinstance(settings, dict) else {}
+    now = {
+        "allow_multiple_subscriptions": settings.get("allow_multiple_subscriptions"),
+        "grace_days": integer(settings, "benefit_revocation_grace_period"),
+        "proration": text(settings, "proration_behavior") or text(at_polar, "proration_behavior"),
+    }
+    return {
+        name: (before[name], value)
+        for name, value in now.items()
+        if value is not None and before.get(name) is not None and before[name] != value
+    }
+
+
 def shown_prices(product: Product) -> list[str]:
     """Return the prices of a product for a person to read."""
     return [_own(price) for price in product.prices]
@@ -74,12 +105,8 @@ def _prices(x: Examination, product: Json) -> Iterator[str]:
 
 def _shown(kind: str, currency: str, amount: int | None, unit_amount: object) -> str:
     if amount is not None:
-        return f"{_major(amount, currency)} {currency}"
-    return f"{kind} {currency}" if unit_amount is None else f"{kind} {unit_amount} {currency}"
-
-
-def _major(amount: int, currency: str) -> str:
-    return str(amount) if currency in WITHOUT_CENTS else f"{amount // 100}.{amount % 100:02}"
+        return money.amount(amount, currency)
+    return f"{kind} {currency}" if unit_amount is None else money.per_unit(unit_amount, currency)
 
 
 def _listed(prices: Iterable[str]) -> str:

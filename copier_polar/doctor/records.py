@@ -59,6 +59,13 @@ RECORDS = {
         FROM billing_orders o JOIN billing_customers c ON c.id = o.customer_id
         WHERE o.app_user_id <> c.external_id ORDER BY place
     """,
+    "blocked_paying": """
+        SELECT 'user ' || b.user_id AS place, 'subscription ' || s.id || ' is ' || s.status AS what
+        FROM billing_blocked_users b JOIN billing_subscriptions s ON s.app_user_id = b.user_id
+        OR (s.app_user_id IS NULL AND s.customer_id IN
+        (SELECT c.id FROM billing_customers c WHERE c.external_id = b.user_id))
+        WHERE s.status IN ('active', 'trialing', 'past_due') ORDER BY place, what
+    """,
     "customers_unlinked": """
         SELECT 'customer ' || c.id AS place, 'has bought, and has no external id' AS what FROM billing_customers c
         WHERE c.external_id IS NULL AND c.deleted_us IS NULL AND (
@@ -80,6 +87,10 @@ HELD = """
     WHERE subscription_id IS NULL AND billing_reason = 'purchase' AND status IN ('paid', 'partially_refunded')
     ) AS held WHERE product_id IS NOT NULL GROUP BY product_id ORDER BY product_id
 """
+SEVERAL = """
+    SELECT customer_id, COUNT(*) AS number FROM billing_subscriptions
+    WHERE status IN ('active', 'trialing', 'past_due') GROUP BY customer_id HAVING COUNT(*) > 1 ORDER BY customer_id
+"""
 NEWEST = "SELECT id FROM billing_customers WHERE deleted_us IS NULL ORDER BY version DESC, id LIMIT 20"
 LIVE = """
     SELECT 'subscription ' || id || ' ' || status AS held FROM billing_subscriptions
@@ -99,6 +110,14 @@ def products_unknown(x: Examination) -> Iterator[Found]:
     for row in x.store().sql(HELD):
         if x.facts.catalogue.product_by_id(row["product_id"]) is None:
             yield Found(f"product {row['product_id']}", f"held {row['number']} time(s)")
+
+
+def subscriptions_several(x: Examination) -> Iterator[Found]:
+    """Report customers with several live subscriptions, where the organization allows one."""
+    if x.facts.catalogue.organization.allow_multiple_subscriptions:
+        return
+    for row in x.store().sql(SEVERAL):
+        yield Found(f"customer {row['customer_id']}", f"{row['number']} live subscriptions")
 
 
 def projection_drift(x: Examination) -> Iterator[Found]:

@@ -18,13 +18,15 @@ MAX_LISTED = 20
 MARKUP = re.compile(r"([\\`*\[\]|<>~&])")
 
 
-def make_report(products: Sequence[Json], status: Json, results: Iterable[Result]) -> Json:
-    """Put the report together."""
+def make_report(products: Sequence[Json], status: Json, results: Iterable[Result], call: str) -> Json:
+    """Put the report together; `call` is how commands begin in this project, such as `uv run billing`."""
     results = list(results)
     return {
         "products": list(products),
         "status": status,
-        "issues": [_issue(result) for priority in PRIORITIES for result in results if _is_issue(result, priority)],
+        "issues": [
+            _issue(result, call) for priority in PRIORITIES for result in results if _is_issue(result, priority)
+        ],
         "skipped": [{"id": result.check_id, "reason": result.skipped} for result in results if result.skipped],
         "passed": [result.check_id for result in results if not result.found and not result.skipped],
     }
@@ -44,14 +46,14 @@ def _is_issue(result: Result, priority: str) -> bool:
     return bool(result.found) and CHECKS[result.check_id].priority == priority
 
 
-def _issue(result: Result) -> Json:
+def _issue(result: Result, call: str) -> Json:
     check = CHECKS[result.check_id]
     return {
         "id": result.check_id,
         "priority": check.priority,
         "title": check.title,
         "found": [{"place": found.place, "what": found.what} for found in result.found],
-        "fix": check.fix,
+        "fix": check.fix.format(billing=call),
     }
 
 

@@ -7,7 +7,13 @@ from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 
 from copier_polar import generated
-from copier_polar.doctor.checks import SCOPE_OF_SUBSCRIPTIONS, SCOPES_DANGEROUS, SCOPES_NEEDED, ScopeProbe
+from copier_polar.doctor.checks import (
+    SCOPE_OF_SUBSCRIPTIONS,
+    SCOPES_DANGEROUS,
+    SCOPES_NEEDED,
+    SCOPES_OPTIONAL,
+    ScopeProbe,
+)
 from copier_polar.doctor.examination import Examination, Found
 from copier_polar.doctor.polar_side import is_version_removed, refusal
 from copier_polar.doctor.skipped import Skipped
@@ -38,6 +44,13 @@ def token_scope_missing(x: Examination) -> Iterator[Found]:
     for probe in SCOPES_NEEDED:
         is_needed = sells_subscriptions or probe.scope != SCOPE_OF_SUBSCRIPTIONS
         if is_needed and not _has_scope(x, probe):
+            yield Found("POLAR_ACCESS_TOKEN", f"lacks {probe.scope}")
+
+
+def token_scope_optional(x: Examination) -> Iterator[Found]:
+    """Report scopes that only one part needs and the token lacks."""
+    for probe in SCOPES_OPTIONAL:
+        if not _has_scope(x, probe):
             yield Found("POLAR_ACCESS_TOKEN", f"lacks {probe.scope}")
 
 

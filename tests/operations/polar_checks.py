@@ -25,6 +25,8 @@ RECOMMENDED = {
     "subscriptions:write",
     "orders:read",
     "benefits:read",
+    "disputes:read",
+    "organizations:read",
 }
 _CREATED = ("products", "benefits", "discounts", "refunds")
 

@@ -14,7 +14,7 @@ from tests.tool.conftest import Tool
 from tests.tool.fake_bridge import make_facts
 
 DIFF = ("catalog", "diff")
-UPDATE = "copier update --trust --defaults --data refresh_catalog=true"
+UPDATE = "npm run billing -- update --defaults --data refresh_catalog=true"
 Json = dict[str, Any]
 Change = Callable[[Json], object]
 
@@ -54,14 +54,14 @@ MATTERS: dict[str, tuple[Change, str, str]] = {
     "Pro Monthly": (
         _price,
         "price",
-        "pro_monthly: costs fixed 1800 eur + fixed 2100 usd + metered_unit 0.5 usd at Polar,"
-        " not fixed 1800 eur + fixed 1900 usd",
+        "pro_monthly: costs fixed 18.00 eur + fixed 21.00 usd + metered_unit 0.005 usd per unit at Polar,"
+        " not fixed 18.00 eur + fixed 19.00 usd",
     ),
     "Pro Yearly": (_archive, "archived", "pro_yearly: is no longer for sale at Polar"),
     "Lifetime": (
         _currency,
         "price",
-        "lifetime: costs fixed 49900 usd at Polar, not fixed 46900 eur + fixed 49900 usd",
+        "lifetime: costs fixed 499.00 usd at Polar, not fixed 469.00 eur + fixed 499.00 usd",
     ),
 }
 CHANGES: dict[str, tuple[Change, str, str]] = {
@@ -120,10 +120,33 @@ def test_products_that_are_gone_or_new_are_named(tool: Tool, polar: PolarOperati
     assert tool.run(*DIFF, code=1).out.splitlines() == [
         "lifetime: is not at Polar",
         '"Gold": is for sale at Polar and not in the code',
-        f"To bring it into the code: {UPDATE}",
+        "To bring it into the code: npm run billing -- update --data refresh_catalog=true",
     ]
     found = tool.run(*DIFF, "--json", code=1).json["differences"]
     assert [(one["kind"], one["matters"]) for one in found] == [("missing", True), ("new", False)]
+
+
+def test_a_new_product_is_chosen_by_the_command_that_is_named(tool: Tool, polar: PolarOperations) -> None:
+    gold = product("Gold", fixed(5))
+    polar.products[gold["id"]] = gold
+    choose = "npm run billing -- update --data refresh_catalog=true"
+    assert tool.run(*DIFF, "--json").json["command"] == choose, "it has no key yet: the question shows it"
+    chosen = [one["key"] for one in tool.bridge.facts["catalogue"]["products"]]
+    known = [{"id": gold["id"], "key": "gold"}]
+    tool.write_answers("worker", products=chosen, polar_catalog={"products": known})
+    command = tool.run(*DIFF, "--json").json["command"]
+    assert command == f"{UPDATE} --data 'products=[{', '.join([*chosen, 'gold'])}]'"
+
+
+def test_a_product_that_cannot_be_sold_is_named_with_the_reason_and_no_command(
+    tool: Tool, polar: PolarOperations
+) -> None:
+    team = product("Seats", {**fixed(5), "amount_type": "seat_based"})
+    polar.products[team["id"]] = team
+    assert tool.run(*DIFF).out.splitlines() == [
+        '"Seats": is for sale at Polar, and a project cannot sell it: "priced per seat, which is not supported yet"'
+    ]
+    assert tool.run(*DIFF, "--json").json["command"] is None
 
 
 def test_a_product_that_is_archived_in_the_code_is_for_sale_again(tool: Tool) -> None:
@@ -136,7 +159,7 @@ def test_demo_products_are_a_difference_that_needs_no_polar(tool: Tool, polar: P
     tool.bridge.facts["settings"]["server"] = "demo"
     found = tool.run(*DIFF, "--json", code=1).json
     assert [one["kind"] for one in found["differences"]] == ["demo"]
-    assert found["command"] == "copier update --trust --data polar_server=sandbox"
+    assert found["command"] == "npm run billing -- update --data polar_server=sandbox"
     assert polar.calls == []
 
 

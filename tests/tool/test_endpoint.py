@@ -34,6 +34,34 @@ def endpoint(tool: Tool, polar: PolarOperations, monkeypatch: pytest.MonkeyPatch
     return made
 
 
+def test_event_types_that_polar_does_not_know_are_named_and_left_out_on_request(endpoint: Endpoint) -> None:
+    unknown = "customer.state_changed"
+    usual = endpoint.polar.operations
+
+    def older(call: Call) -> Answer | None:
+        if call.method in ("POST", "PATCH") and unknown in (call.body.get("events") or []):
+            place = call.body["events"].index(unknown)
+            return refused(["events", place], "Input should be a known event", unknown, "literal_error")  # type: ignore[list-item]
+        return usual(call)
+
+    endpoint.patch.setattr(endpoint.polar, "operations", older)
+    complaint = f"This Polar does not know the event type {unknown}; --skip-unknown registers the others."
+    assert endpoint.sync(code=1).error == f"Error: {complaint}"
+    assert endpoint.polar.endpoints == {}
+    ran = endpoint.sync("--skip-unknown", "--json")
+    assert ran.json["action"] == "created"
+    (made,) = endpoint.polar.endpoints.values()
+    assert sorted(made["events"]) == sorted(set(endpoint.tool.bridge.facts["events"]) - {unknown})
+    assert unknown in ran.err
+
+
+def test_a_polar_that_does_not_say_the_api_version_is_not_repaired_at_every_run(endpoint: Endpoint) -> None:
+    endpoint.sync()
+    (made,) = endpoint.polar.endpoints.values()
+    del made["api_version"]
+    assert endpoint.sync("--json").json["action"] == "unchanged"
+
+
 @both
 def test_run_twice_there_is_one_endpoint_that_sends_every_event(endpoint: Endpoint, runtime: str) -> None:
     endpoint.tool.use(runtime)

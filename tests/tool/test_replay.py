@@ -90,6 +90,37 @@ def test_many_ids_are_read_in_several_statements_of_one_transaction(tool: Tool) 
     assert max(len(statement["values"]) for statement in reading["statements"]) <= 100
 
 
+def test_reactions_that_were_given_up_are_queued_again_when_agreed_to(tool: Tool) -> None:
+    for key, state in (("order_paid:o1", "dead"), ("order_paid:o2", "done"), ("access_ended:user_1:2", "dead")):
+        row = {"key": key, "reaction": key.partition(":")[0], "object_id": "x", "payload": "{}", "state": state}
+        tool.bridge.add("reactions", **row, attempts=10, error="no mail", created_us=1, lease_us=9)
+    assert "Try 2 reaction(s) again?" in tool.run("replay", "--reactions-dead", code=1).error
+    ran = tool.run("replay", "--reactions-dead", "--yes", "--json")
+    assert ran.json == {
+        "reactions": [
+            {"key": "access_ended:user_1:2", "reaction": "access_ended"},
+            {"key": "order_paid:o1", "reaction": "order_paid"},
+        ]
+    }
+    pending = tool.bridge.rows("SELECT * FROM billing_reactions WHERE state = 'pending'")
+    assert {(row["attempts"], row["lease_us"], row["error"]) for row in pending} == {(0, 0, None)}
+    assert all(row["next_attempt_us"] <= now_us() for row in pending)
+    assert [row["subject"] for row in tool.bridge.rows("SELECT subject FROM billing_audit")] == ["dead reactions"]
+    assert tool.run("replay", "--reactions-dead").out == "Queued again: 0 reaction(s).\n"
+    assert "stands alone" in tool.run("replay", "wh_1", "--reactions-dead", code=2).err
+
+
+def test_polar_does_not_deliver_again_what_was_applied_here(tool: Tool, polar: PolarOperations) -> None:
+    polar.add_endpoint(f"{APP}/webhooks/polar", ["order.paid"])
+    for number in range(120):
+        polar.add_delivery(f"wh_{number}", "order.paid", 202)
+        if number % 40:
+            store(tool, f"wh_{number}", "order.paid", "ignored" if number % 2 else "processed")
+    store(tool, "wh_40", "order.paid", "failed")
+    ran = tool.run("replay", "--from-polar", "--since", "2026-11-01", "--json")
+    assert sorted(event["webhook_id"] for event in ran.json["events"]) == ["wh_0", "wh_40", "wh_80"]
+
+
 @pytest.mark.parametrize("hostile", ["nobody'; DROP TABLE billing_webhook_events", 'a/b?c é+%"\\', "\x1b[2J"])
 def test_an_event_that_is_not_there_is_told(tool: Tool, hostile: str) -> None:
     store(tool, "wh_1", "benefit.created", body=None)

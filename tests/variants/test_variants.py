@@ -1,8 +1,8 @@
 """Every legal combination of answers, in tiers: see `tests/variants/tiers.py`.
 
 `uv run pytest` renders all of them (a), and type-checks, lints (b) and tests (c) one for each store. `--full` takes a
-subset that has every pair of what switches files or code to (b) and (c). `uv run pytest --all-variants` takes all to all tiers, but for own tests of a project that
-differs from one already tested in literals alone.
+subset that has every pair of what switches files or code to (b) and (c). `uv run pytest --all-variants` takes all to
+all tiers, but for own tests of a project that differs from one already tested in literals alone.
 """
 
 from __future__ import annotations

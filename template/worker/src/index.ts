@@ -9,7 +9,8 @@ export default {
   fetch: app.fetch,
   async scheduled(_controller, env) {
     const { settings, polar } = servicesOf(env);
-    const { retentionDays } = settings;
-    await runBackground(env.DB, { polar, reactions, retentionDays }, Date.now() * 1000);
+    const { retentionDays, reconcileCalls } = settings;
+    const deps = { polar, reactions, retentionDays, callsPerRun: reconcileCalls };
+    await runBackground(env.DB, deps, Date.now() * 1000);
   },
 } satisfies ExportedHandler<Env>;

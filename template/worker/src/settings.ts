@@ -12,6 +12,7 @@ export interface Bindings {
   readonly APP_URL?: string;
   readonly ALLOWED_ORIGINS?: string;
   readonly INBOX_RETENTION_DAYS?: string;
+  readonly RECONCILE_CALLS_PER_MINUTE?: string;
 }
 
 export type Server = "demo" | "sandbox" | "production";
@@ -32,6 +33,8 @@ export interface Settings {
   readonly appUrl: string;
   readonly allowedOrigins: readonly string[];
   readonly retentionDays: number;
+  /** Requests to Polar that the background may make in a minute. */
+  readonly reconcileCalls: number;
 }
 
 /** The environment is not fit to run; the message names variables, never their values. */
@@ -52,6 +55,8 @@ const PRINTABLE = /^[!-~]+$/;
 /** Words of examples, which are published. */
 const PLACEHOLDER = /change[-_]?me|generated-at-first-start|example|placeholder|your[-_]|\.\.\./i;
 const DEFAULT_RETENTION_DAYS = 90;
+/** Polar allows 100 calls a minute in its sandbox, and Cloudflare's free plan 50 requests for each run. */
+const DEFAULT_RECONCILE_CALLS = 40;
 
 /** Reads and checks everything but the sign-in settings, which belong to the sign-in. */
 export function readSettings(env: Bindings): Settings {
@@ -62,7 +67,13 @@ export function readSettings(env: Bindings): Settings {
     webhookSecrets: readWebhookSecrets(env.POLAR_WEBHOOK_SECRET),
     appUrl: readAppUrl(env.APP_URL, server),
     allowedOrigins: list(env.ALLOWED_ORIGINS).map((entry) => readOrigin("ALLOWED_ORIGINS", entry)),
-    retentionDays: readRetention(env.INBOX_RETENTION_DAYS),
+    retentionDays: readNumber("INBOX_RETENTION_DAYS", env.INBOX_RETENTION_DAYS, DEFAULT_RETENTION_DAYS, [1, 3650]),
+    reconcileCalls: readNumber(
+      "RECONCILE_CALLS_PER_MINUTE",
+      env.RECONCILE_CALLS_PER_MINUTE,
+      DEFAULT_RECONCILE_CALLS,
+      [4, 400],
+    ),
   };
 }
 
@@ -146,14 +157,14 @@ function readOrigin(name: string, value: string): string {
   return url.origin;
 }
 
-function readRetention(value: string | undefined): number {
+function readNumber(name: string, value: string | undefined, usual: number, [least, most]: [number, number]): number {
   const text = optional(value);
-  if (text === undefined) return DEFAULT_RETENTION_DAYS;
-  const days = Number(text);
-  if (!Number.isInteger(days) || days < 1 || days > 3650) {
-    throw new SettingsError("INBOX_RETENTION_DAYS: must be a whole number of days from 1 to 3650.");
+  if (text === undefined) return usual;
+  const number = Number(text);
+  if (!/^\d{1,5}$/.test(text) || number < least || number > most) {
+    throw new SettingsError(`${name}: must be a whole number from ${least} to ${most}.`);
   }
-  return days;
+  return number;
 }
 
 function list(value: string | undefined): string[] {

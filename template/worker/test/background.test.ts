@@ -45,6 +45,9 @@ function listeners(): { reactions: Reactions; told: [string, PolarObject, number
   return { reactions, told };
 }
 
+/** Limits for handlers that hang on purpose. */
+const QUICK = { handlerSeconds: 0.01, runSeconds: 5, perRun: 400 };
+
 async function keys(): Promise<string[]> {
   return (await rows<ReactionRow>("billing_reactions")).map(({ key }) => key);
 }
@@ -178,6 +181,52 @@ describe("reactions", () => {
     expect(told).toHaveLength(1);
     await runOutbox(env.DB, reactions, NOW + MINUTE_US);
     expect(told).toHaveLength(2);
+  });
+
+  test("one that hangs costs only itself: its time is limited, and its neighbours' results are kept", async () => {
+    vi.spyOn(console, "error").mockReturnValue();
+    const counted = vi.fn();
+    const hanging: Reactions = { order_paid: () => new Promise(() => undefined), subscription_started: counted };
+    await deliver(event("order.paid", 1, ORDER), { id: "a", reactions: hanging });
+    await deliver(event("subscription.active", 1, SUBSCRIPTION), { id: "b", reactions: hanging });
+    for (let minute = 0; minute < 600; minute += 1) {
+      await runOutbox(env.DB, hanging, NOW + minute * MINUTE_US, QUICK);
+    }
+    expect(counted).toHaveBeenCalledTimes(1);
+    expect(await rows("billing_reactions")).toMatchObject([
+      { reaction: "order_paid", state: "dead", attempts: 10, error: "The handler took longer than 0.01 seconds." },
+      { reaction: "subscription_started", state: "done", attempts: 1 },
+    ]);
+  });
+
+  test("many that hang leave room for the others in the same run", async () => {
+    vi.spyOn(console, "error").mockReturnValue();
+    const counted = vi.fn();
+    const hanging: Reactions = { order_paid: () => new Promise(() => undefined), subscription_started: counted };
+    for (let number = 0; number < 40; number += 1) {
+      const order = { ...ORDER, id: uuid(1000 + number) };
+      await deliver(event("order.paid", 1, order), { id: `o${number}`, reactions: hanging });
+    }
+    await deliver(event("subscription.active", 1, SUBSCRIPTION), { id: "last", reactions: hanging, now: NOW + 1 });
+    await runOutbox(env.DB, hanging, NOW + 1, { ...QUICK, handlerSeconds: 0.5, runSeconds: 0.1 });
+    expect(counted).toHaveBeenCalledTimes(1);
+  });
+
+  test("one whose process ended ten times is dead when it would be tried again", async () => {
+    const { reactions, told } = listeners();
+    await deliver(event("order.paid", 1, ORDER), { reactions });
+    await env.DB.prepare("UPDATE billing_reactions SET attempts = 10").run();
+    await runOutbox(env.DB, reactions, NOW);
+    expect(told).toEqual([]);
+    expect(await rows("billing_reactions")).toMatchObject([{ state: "dead", attempts: 10 }]);
+  });
+
+  test("one whose handler was removed is done, and raises no alarm", async () => {
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    await deliver(event("order.paid", 1, ORDER), { reactions });
+    await runOutbox(env.DB, {}, NOW);
+    expect(await rows("billing_reactions")).toMatchObject([{ state: "done" }]);
+    expect(log).not.toHaveBeenCalled();
   });
 
   test("retention empties what was told and keeps the key, so that nothing is told twice", async () => {
@@ -371,7 +420,7 @@ describe("disagreement", () => {
 });
 
 describe("the background run", () => {
-  const deps = { reactions: {}, retentionDays: 90 };
+  const deps = { reactions: {}, retentionDays: 90, callsPerRun: 40 };
 
   test("reconciles who is marked, and clears the mark", async () => {
     await deliver(event("customer.created", 0, OWNER));
@@ -379,6 +428,78 @@ describe("the background run", () => {
     await runBackground(env.DB, { ...deps, polar: reader() }, NOW);
     expect(await rows("billing_customers")).toMatchObject([{ reconcile_us: null, reconciled_us: NOW }]);
     expect(await rows("billing_subscriptions")).toHaveLength(1);
+  });
+
+  test("tells what it found at Polar, once per transition, and nothing when a late event tells it too", async () => {
+    const { reactions, told } = listeners();
+    await deliver(event("customer.created", 0, OWNER));
+    await env.DB.prepare("UPDATE billing_customers SET reconcile_us = ?1").bind(NOW).run();
+    const run = (minute: number) =>
+      runBackground(env.DB, { ...deps, reactions, polar: reader() }, NOW + minute * MINUTE_US);
+    for (let minute = 0; minute < 3; minute += 1) await run(minute);
+    await deliver(event("subscription.active", 60, SUBSCRIPTION), { id: "late", reactions });
+    await deliver(event("order.paid", 60, ORDER), { id: "later", reactions });
+    await env.DB.prepare("UPDATE billing_customers SET reconcile_us = 1").run();
+    for (let minute = 3; minute < 6; minute += 1) await run(minute);
+    expect(told.map(([key]) => key).sort()).toEqual([
+      "access_granted:user_100:1",
+      `order_paid:${uuid(300)}`,
+      `subscription_started:${uuid(200)}`,
+    ]);
+  });
+
+  test("a run that ends between writing and telling loses no reaction", async () => {
+    const { reactions, told } = listeners();
+    await deliver(event("customer.created", 0, OWNER));
+    const dying = polar.countingDb([4]).db;
+    await expect(reconcileCustomer(dying, reader(), uuid(100), NOW, reactions)).rejects.toThrow();
+    for (const minute of [1, 2]) {
+      await runBackground(env.DB, { ...deps, reactions, polar: null }, NOW + minute * MINUTE_US);
+    }
+    expect(told.map(([key]) => key)).toContain(`order_paid:${uuid(300)}`);
+    expect(told.map(([key]) => key)).toContain("access_granted:user_100:1");
+  });
+
+  test("a command finds the same in silence, then and later", async () => {
+    const { reactions, told } = listeners();
+    await deliver(event("customer.created", 0, OWNER));
+    await compareAccess(env.DB, reactions, NOW);
+    await reconcileCustomer(env.DB, reader(), uuid(100), NOW);
+    await runBackground(env.DB, { ...deps, reactions, polar: null }, NOW + MINUTE_US);
+    expect((await accessOf(env.DB, "user_100", NOW, TEST_CATALOG)).access).toBe(true);
+    expect(told).toEqual([]);
+  });
+
+  test("settles every user of a customer, however many there are", async () => {
+    for (let number = 0; number < 120; number += 1) {
+      const external_id = `guest_${String(number).padStart(3, "0")}`;
+      await deliver(event("member.created", 1, polar.member(2000 + number, OWNER, { external_id })));
+    }
+    await env.DB.prepare("UPDATE billing_access SET check_us = NULL, access = 1").run();
+    await reconcileCustomer(env.DB, reader(), uuid(100), NOW);
+    const stale = "SELECT COUNT(*) AS number FROM billing_access WHERE access = 1 AND user_id LIKE 'guest%'";
+    expect(await env.DB.prepare(stale).first("number")).toBe(0);
+  });
+
+  test("keeps to its budget of calls, and to the customers whose users wait first", async () => {
+    for (let number = 0; number < 12; number++)
+      await deliver(event("customer.created", 0, polar.customer(100 + number)));
+    await deliver(event("order.paid", 1, { ...ORDER, customer_id: uuid(111), id: null }), { id: "failed" });
+    await env.DB.prepare("UPDATE billing_customers SET reconcile_us = 1").run();
+    const asked: string[] = [];
+    const ask = async (id: string) => {
+      asked.push(id);
+      return [];
+    };
+    const state = async (id: string) => {
+      await ask(id);
+      return polar.state({ ...OWNER, id });
+    };
+    const quiet = { customerState: state, subscriptions: ask, orders: ask, grants: ask };
+    vi.spyOn(console, "error").mockReturnValue();
+    await runBackground(env.DB, { ...deps, polar: quiet, callsPerRun: 23 }, NOW);
+    expect(asked).toHaveLength(20);
+    expect(asked[0]).toBe(uuid(111));
   });
 
   test("reconciles at most ten customers, those that waited longest first", async () => {
@@ -410,7 +531,7 @@ describe("the background run", () => {
     const now = NOW + 2 * DAY_US;
     await expect(runBackground(env.DB, { ...deps, reactions, polar: broken }, now)).rejects.toThrow("failed in part");
     expect(told.map(([key]) => key)).toContain(`order_paid:${uuid(300)}`);
-    expect(await rows("billing_customers")).toMatchObject([{ reconcile_us: now + 15 * MINUTE_US, reconciled_us: 0 }]);
+    expect(await rows("billing_customers")).toMatchObject([{ reconcile_us: now + 2 * MINUTE_US, reconciled_us: 0 }]);
   });
 
   test("retries failed events", async () => {

@@ -124,7 +124,7 @@ describe("a purchase that we have not heard of", () => {
     atPolar("succeeded", { customer_id: id });
     expect((await askWithCatalog()).json).toEqual({ state: "succeeded", access: false });
     const api = new PolarApi({ accessToken: TOKEN, environment: "sandbox", baseUrl: POLAR_URL });
-    await runBackground(env.DB, { polar: api, reactions: {}, retentionDays: 90 }, Date.now() * 1000);
+    await runBackground(env.DB, { polar: api, reactions: {}, retentionDays: 90, callsPerRun: 40 }, Date.now() * 1000);
     expect((await askWithCatalog()).json).toEqual({ state: "succeeded", access: true });
   });
 

@@ -20,6 +20,7 @@ describe("settings", () => {
       appUrl: "https://app.example.com",
       allowedOrigins: [],
       retentionDays: 90,
+      reconcileCalls: 40,
     });
   });
 
@@ -58,6 +59,8 @@ describe("settings", () => {
     ["INBOX_RETENTION_DAYS", "0"],
     ["INBOX_RETENTION_DAYS", "soon"],
     ["INBOX_RETENTION_DAYS", "1.5"],
+    ["RECONCILE_CALLS_PER_MINUTE", "3"],
+    ["RECONCILE_CALLS_PER_MINUTE", "lots"],
   ])("name %s when it is %j", (name, value) => {
     const reading = () => read({ [name]: value });
     expect(reading).toThrow(SettingsError);

@@ -36,6 +36,32 @@ def test_what_the_token_may_not_do_or_should_not(patient: Patient) -> None:
     assert polar.changed() == []
 
 
+def test_a_scope_that_only_one_part_needs_is_less_urgent(patient: Patient) -> None:
+    patient.polar.scopes -= {"disputes:read"}
+    assert patient.examined().found == {"token_scope_optional": [("POLAR_ACCESS_TOKEN", "lacks disputes:read")]}
+
+
+def test_settings_of_the_organization_that_changed_since_the_project_was_generated(patient: Patient) -> None:
+    before = {"allow_multiple_subscriptions": False, "grace_days": 14, "proration": "prorate"}
+    catalog = {"server": "sandbox", "organization": {**before, "name": "Shop"}}
+    products = ["free", "pro_monthly", "pro_yearly", "lifetime"]
+    answers = {"products": products, "premium_products": products[1:], "sells": ["subscriptions", "one_time"]}
+    patient.tool.write_answers(patient.runtime, polar_catalog=catalog, **answers, past_due_grace_days=14)
+    settings = patient.polar.organization["subscription_settings"]
+    settings |= {"allow_multiple_subscriptions": True, "benefit_revocation_grace_period": 7}
+    assert patient.examined().found["organization_settings"] == [
+        ("organization allow_multiple_subscriptions", "is True at Polar; the project was generated with False"),
+        ("organization grace_days", "is 7 at Polar; the project was generated with 14"),
+    ]
+    patient.polar.scopes -= {"organizations:read"}
+    assert patient.examined().skipped["organization_settings"] == "The token lacks a scope."
+
+
+def test_braces_in_a_product_name(patient: Patient) -> None:
+    patient.product("lifetime")["name"] = "Life{time}"
+    assert patient.examined().found == {"product_braces": [("product lifetime", "has braces in its name")]}
+
+
 def test_a_project_without_subscriptions_needs_no_right_to_change_them(patient: Patient) -> None:
     patient.polar.scopes -= {"subscriptions:write"}
     answers = {"polar_catalog": {"server": "sandbox"}, "products": ["lifetime"], "premium_products": ["lifetime"]}

@@ -51,6 +51,28 @@ def test_tables_that_are_not_those_of_the_migrations(patient: Patient) -> None:
     }
 
 
+def test_blocked_users_who_are_charged_and_customers_with_two_subscriptions(patient: Patient) -> None:
+    for name, customer, user, status in (
+        ("s1", "c1", "'user_1'", "active"),
+        ("s2", "c1", "NULL", "trialing"),
+        ("s3", "c2", "NULL", "canceled"),
+        ("s4", "c3", "NULL", "past_due"),
+    ):
+        patient.sql(
+            "INSERT INTO billing_subscriptions (id, customer_id, app_user_id, status) "
+            f"VALUES ('{name}', '{customer}', {user}, '{status}')"
+        )
+    for customer, user in (("c1", "user_1"), ("c2", "user_2"), ("c3", "user_3")):
+        patient.sql(f"INSERT INTO billing_customers (id, external_id) VALUES ('{customer}', '{user}')")
+    for user in ("user_2", "user_3", "nobody"):
+        patient.sql(f"INSERT INTO billing_blocked_users (user_id, blocked_us) VALUES ('{user}', 1)")
+    found = patient.examined(code=0).found
+    assert found["blocked_paying"] == [("user user_3", "subscription s4 is past_due")]
+    assert found["subscriptions_several"] == [("customer c1", "2 live subscriptions")]
+    patient.facts["catalogue"]["organization"]["allow_multiple_subscriptions"] = True
+    assert "subscriptions_several" not in patient.examined().found
+
+
 @both_runtimes
 def test_a_table_that_checks_read_is_missing_and_the_report_says_so(patient: Patient) -> None:
     patient.sql("DROP TABLE billing_webhook_events")

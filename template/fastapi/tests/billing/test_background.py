@@ -3,7 +3,7 @@
 import pytest
 
 from app.billing import background
-from app.billing.background import run_background
+from app.billing.background import Background, run_background
 from app.billing.monitor import report_stuck
 from app.billing.reactions import Delivery, Handlers
 from app.billing.tables import reactions as outbox
@@ -20,7 +20,7 @@ def mark(database: Database) -> int | None:
 
 
 def work(database: Database, now: int) -> None:
-    run_background(database, None, {}, 90, now)
+    run_background(Background(database, None, {}), now)
 
 
 def live(data: Json) -> Json:
@@ -31,7 +31,7 @@ def test_it_says_when_more_is_due_than_it_does_at_a_time(database: Database, mon
     monkeypatch.setattr(background, "BATCH", 2)
     buyers = [customer(f"c{n}", f"user_{n}") for n in range(3)]
     apply(database, *[event("order.paid", order(order_id=f"o{n}", buyer=buyer)) for n, buyer in enumerate(buyers)])
-    assert [run_background(database, None, {}, 90, NOW) for _ in range(2)] == [True, False]
+    assert [run_background(Background(database, None, {}), NOW) for _ in range(2)] == [True, False]
     assert all(row["check_us"] is None for row in rows_of(database, "billing_access"))
 
 

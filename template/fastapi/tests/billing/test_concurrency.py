@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from app.billing import repository
-from app.billing.background import run_background
+from app.billing.background import Background, run_background
 from app.billing.inbox import retry_failed, store_and_apply
 from app.billing.outbox import run_reactions
 from app.billing.reactions import Handlers
@@ -127,7 +127,7 @@ def test_each_failed_event_is_retried_by_one(database: Database) -> None:
 
 def test_what_one_has_claimed_the_next_does_not_get(database: Database) -> None:
     apply(database, ("poison", b"{"), event("order.paid", order()), reactions=HANDLERS)
-    for claim in (repository.claim_failed_event, repository.claim_reaction):
+    for claim in (repository.claim_failed_event, partial(repository.claim_reaction, max_attempts=10)):
         claimed = []
         for _ in range(2):
             with database.write() as connection:
@@ -140,5 +140,5 @@ def test_background_work_of_several_processes(database: Database, workers: int) 
     buyers = [customer(f"c{n}", f"user_{n}") for n in range(8)]
     apply(database, *[event("order.paid", order(order_id=f"o{n}", buyer=b)) for n, b in enumerate(buyers)])
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda _: run_background(database, None, HANDLERS, 90, NOW + MINUTE), range(workers)))
+        list(pool.map(lambda _: run_background(Background(database, None, HANDLERS), NOW + MINUTE), range(workers)))
     assert all(row["check_us"] is None for row in rows_of(database, "billing_access"))

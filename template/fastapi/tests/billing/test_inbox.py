@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from app.billing import compare_access, repository
-from app.billing.background import run_background
+from app.billing.background import Background, run_background
 from app.billing.dialect import Step
 from app.billing.events import EVENTS
 from app.billing.inbox import Outcome, receive, replay, retry_failed, store_and_apply
@@ -155,7 +155,7 @@ def test_what_the_database_refuses_is_rolled_back_and_stored_raw(
     assert rows_of(database, "billing_customers") == []  # identified before the failure, and rolled back
     row = stored(database)
     assert (row["state"], row["attempts"], row["body"], row["customer_id"]) == ("failed", 1, delivered[1], "c1")
-    run_background(database, None, {}, 90, NOW + MINUTE)
+    run_background(Background(database, None, {}), NOW + MINUTE)
     assert stored(database)["state"] == "processed"
     assert stored(database)["error"] is None
     assert decision_for(database).access

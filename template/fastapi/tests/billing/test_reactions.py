@@ -1,16 +1,20 @@
 """Reactions run once for every transition, at least once each, and never for old news."""
 
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from app.billing.background import run_background
+from app.billing.background import Background, run_background
 from app.billing.compare_access import compare_access
-from app.billing.outbox import run_reactions
+from app.billing.inbox import MAX_ATTEMPTS
+from app.billing.outbox import AT_ONCE_PER_NAME, LEASE, Limits, ReactionRunner, run_reactions
 from app.billing.policy_table import RENEWAL_LEEWAY, RENEWAL_LIMIT
 from app.billing.reactions import Delivery, Handlers
 from app.billing.records import email_of
-from app.billing.time import DAY, HOUR, MINUTE, SECOND, to_iso
+from app.billing.repository import claim_reaction
+from app.billing.time import DAY, HOUR, SECOND, to_iso
 from app.database import Database
 from app.reactions import reactions as own_reactions
 from tests.support.deliveries import (
@@ -173,23 +177,121 @@ def test_a_handler_that_failed_once_runs_again_and_is_done(database: Database) -
 
 def test_what_a_process_left_behind_is_taken_over_after_its_lease(database: Database) -> None:
     runs: list[int] = []
-
-    class Killed(BaseException):
-        """The process ends here."""
-
-    def die_once(_payload: Any, delivery: Delivery) -> None:
-        runs.append(delivery.attempt)
-        if delivery.attempt == 1:
-            raise Killed
-
-    handlers: Handlers = {"order_paid": die_once}
+    handlers: Handlers = {"order_paid": lambda payload, delivery: runs.append(delivery.attempt)}
     apply(database, event("order.paid", order()), reactions=handlers)
-    with pytest.raises(Killed):
-        run_reactions(database, handlers, NOW, 10)
-    run_reactions(database, handlers, NOW + 50 * SECOND, 10)
-    assert runs == [1]
-    run_reactions(database, handlers, NOW + 2 * MINUTE, 10)
-    assert runs == [1, 2]
+    with database.write() as connection:  # a process claims it and ends
+        claim_reaction(connection, NOW, NOW + LEASE, MAX_ATTEMPTS)
+    run_reactions(database, handlers, NOW + LEASE - SECOND, 10)
+    assert runs == []
+    run_reactions(database, handlers, NOW + LEASE, 10)
+    assert runs == [2]
+
+
+def test_one_whose_process_ended_ten_times_is_dead_when_it_would_be_tried_again(database: Database) -> None:
+    apply(database, event("order.paid", order()), reactions=ALL)
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE billing_reactions SET attempts = 10")
+    run_reactions(database, {"order_paid": never}, NOW, 10)
+    (row,) = rows_of(database, OUTBOX)
+    assert (row["state"], row["attempts"]) == ("dead", 10)
+
+
+def test_one_whose_handler_was_removed_is_done_and_raises_no_alarm(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    apply(database, event("order.paid", order()), reactions=ALL)
+    caplog.clear()
+    run_reactions(database, {}, NOW, 10)
+    assert rows_of(database, OUTBOX)[0]["state"] == "done"
+    assert caplog.text == ""
+
+
+class TestAHandlerThatHangs:
+    """It costs its owner only its own reaction."""
+
+    LIMITS = Limits(handler_seconds=0.05, run_seconds=5)
+
+    @pytest.fixture
+    def end(self) -> Iterator[threading.Event]:
+        end = threading.Event()
+        yield end
+        end.set()
+
+    def test_its_time_is_limited_and_the_results_of_others_are_kept(
+        self, database: Database, end: threading.Event
+    ) -> None:
+        counted: list[str] = []
+        handlers: Handlers = {
+            "order_paid": hanging_until(end),
+            "subscription_started": lambda payload, delivery: counted.append(delivery.key),
+        }
+        apply(database, event("order.paid", order()), event("subscription.active", subscription()), reactions=handlers)
+        for hour in range(20):
+            run_reactions(database, handlers, NOW + hour * HOUR, 10, self.LIMITS)
+        found = {row["reaction"]: (row["state"], row["attempts"], row["error"]) for row in rows_of(database, OUTBOX)}
+        assert found == {
+            "order_paid": ("dead", 10, "HandlerTimeout: The handler took longer than 0.05 seconds."),
+            "subscription_started": ("done", 1, None),
+        }
+        assert counted == ["subscription_started:s1"]
+
+    def test_many_of_them_leave_room_for_the_others_and_few_threads_behind(
+        self, database: Database, end: threading.Event
+    ) -> None:
+        counted: list[str] = []
+        handlers: Handlers = {
+            "order_paid": hanging_until(end),
+            "subscription_started": lambda payload, delivery: counted.append(delivery.key),
+        }
+        orders = [event("order.paid", order(order_id=f"o{number}")) for number in range(40)]
+        apply(database, *orders, event("subscription.active", subscription()), reactions=handlers)
+        runner = ReactionRunner(database, handlers, self.LIMITS)
+        before = threading.active_count()
+        for minute in range(3):
+            runner.run(NOW + minute, 100)
+        assert counted == ["subscription_started:s1"]
+        assert threading.active_count() - before <= AT_ONCE_PER_NAME
+
+    def test_a_late_result_counts_for_nothing_and_makes_room_again(
+        self, database: Database, end: threading.Event
+    ) -> None:
+        handlers: Handlers = {"order_paid": hanging_until(end)}
+        apply(database, event("order.paid", order()), reactions=handlers)
+        runner = ReactionRunner(database, handlers, self.LIMITS)
+        runner.run(NOW, 10)
+        end.set()
+        wait_for_no_thread("billing-reaction-order_paid")
+        assert rows_of(database, OUTBOX)[0]["state"] == "pending"
+        runner.run(NOW + HOUR, 10)
+        assert rows_of(database, OUTBOX)[0]["state"] == "done"
+
+
+def test_a_handler_that_exits_ends_itself_alone(database: Database) -> None:
+    def leave(_payload: Any, _delivery: Delivery) -> None:
+        raise SystemExit(3)
+
+    apply(database, event("order.paid", order()), reactions=ALL)
+    run_reactions(database, {"order_paid": leave}, NOW, 10)
+    assert rows_of(database, OUTBOX)[0]["error"] == "SystemExit: 3"
+
+
+def wait_for_no_thread(name: str) -> None:
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join(10)
+
+
+def hanging_until(end: threading.Event) -> Callable[[Any, Delivery], None]:
+    """Return a handler that hangs."""
+
+    def hang(_payload: Any, _delivery: Delivery) -> None:
+        end.wait(60)
+
+    return hang
+
+
+def never(_payload: Any, _delivery: Delivery) -> None:
+    raise AssertionError("it must not run")
 
 
 def compared(database: Database, now: int) -> list[str]:
@@ -234,7 +336,7 @@ def test_a_deletion_ends_access(database: Database) -> None:
 
 def test_the_own_handlers_run(database: Database) -> None:
     apply(database, event("order.paid", order()), event("subscription.active", subscription()), reactions=own_reactions)
-    run_background(database, None, own_reactions, 90, NOW)
+    run_background(Background(database, None, own_reactions), NOW)
     assert {row["state"] for row in rows_of(database, OUTBOX)} == {"done"}
 
 
@@ -247,10 +349,10 @@ def test_a_handler_can_look_up_the_address_but_not_of_a_deleted_customer(databas
     handlers: Handlers = {"order_paid": look, "access_granted": look}
     apply(database, event("customer.created", customer(email="ada@example.com")))
     apply(database, event("order.paid", order()), reactions=handlers)
-    run_background(database, None, handlers, 90, NOW)
+    run_background(Background(database, None, handlers), NOW)
     apply(database, event("customer.deleted", customer(deleted_at=to_iso(NOW)), 1))
     apply(database, event("order.paid", order(order_id="o2"), 2), reactions=handlers)
-    run_background(database, None, handlers, 90, NOW)
+    run_background(Background(database, None, handlers), NOW)
     assert found == ["ada@example.com", None]
 
 
@@ -270,7 +372,7 @@ def test_the_log_names_the_error_of_a_handler_and_not_its_message(
         raise ValueError("ada@example.com was refused")
 
     apply(database, event("order.paid", order()), reactions={"order_paid": refuse})
-    run_background(database, None, {"order_paid": refuse}, 90, NOW)
+    run_background(Background(database, None, {"order_paid": refuse}), NOW)
     assert '"event":"reaction_failed"' in caplog.text
     assert '"error":"ValueError"' in caplog.text
     assert "ada@example.com" not in caplog.text

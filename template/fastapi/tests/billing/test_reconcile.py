@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.billing import compare_access
-from app.billing.background import run_background
+from app.billing.background import Background, run_background
+from app.billing.reactions import Handlers
 from app.billing.read import Unreadable
 from app.billing.reconcile import Difference, PolarGone, Report, drift_of, reconcile_customer
 from app.billing.tables import metadata
@@ -36,13 +37,14 @@ class Polar:
         self.answers: Json = {"state": state(), "subscriptions": [], "orders": [], "grants": []} | answers
         self.asked: list[str] = []
         self.meanwhile: Callable[[], object] = lambda: None
+        self.anybody = False  # whether the state is of every customer that is asked for
 
     def customer_state(self, customer_id: str) -> Json:
         """Return the state."""
         self.asked.append(customer_id)
         answer: Json = self._answer("state")
         self.meanwhile()
-        return answer
+        return answer | {"id": customer_id} if self.anybody else answer
 
     def subscriptions(self, customer_id: str) -> Iterator[Json]:
         """Return the subscriptions."""
@@ -215,11 +217,11 @@ def test_a_customer_that_cannot_be_reconciled_is_tried_again_later(database: Dat
     apply(database, event("subscription.active", subscription()))
     mark(database)
     polar = Polar(state=bad)
-    for now in (NOW, NOW + MINUTE, NOW + 5 * MINUTE):
-        run_background(database, polar, {}, 90, now)
-    assert polar.asked == ["c1", "c1"]
+    for minute in (0, 1, 2, 3, 5, 6, 13, 14):
+        run_background(Background(database, polar, {}), NOW + minute * MINUTE)
+    assert polar.asked == ["c1"] * 4, "after 2 minutes, 4 more, 8 more"
     polar.answers["state"] = state()
-    run_background(database, polar, {}, 90, NOW + HOUR)
+    run_background(Background(database, polar, {}), NOW + HOUR)
     (row,) = rows_of(database, "billing_customers")
     assert (row["reconcile_us"], row["reconciled_us"]) == (None, NOW + HOUR)
 
@@ -236,13 +238,78 @@ def test_without_a_mark_a_customer_is_reconciled_once_a_day(database: Database) 
     apply(database, event("customer.created", customer()))
     polar = Polar()
     for now in (NOW, NOW + DAY + SECOND, NOW + DAY + HOUR, NOW + 2 * DAY + 2 * SECOND):
-        run_background(database, polar, {}, 90, now)
+        run_background(Background(database, polar, {}), now)
     assert polar.asked == ["c1", "c1"]
 
 
 def test_reactions_only_when_asked(database: Database) -> None:
     reconcile_customer(database, Polar(**FULL), "c1", NOW, {"order_paid": lambda payload, delivery: None})
     assert [row["key"] for row in rows_of(database, "billing_reactions")] == ["order_paid:o1"]
+
+
+def test_what_the_background_finds_is_told_once_per_transition(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare_access, "own_catalog", CATALOG)
+    told: list[str] = []
+    handlers: Handlers = {
+        "access_granted": lambda payload, delivery: told.append(delivery.key),
+        "order_paid": lambda payload, delivery: told.append(delivery.key),
+        "subscription_started": lambda payload, delivery: told.append(delivery.key),
+    }
+    apply(database, event("customer.created", customer()), reactions=handlers)
+    mark(database)
+    deps = Background(database, Polar(**FULL), handlers)
+    for minute in range(3):
+        run_background(deps, NOW + minute * MINUTE)
+    late = [event("subscription.active", subscription(), 60), event("order.paid", order(), 60)]
+    apply(database, *late, reactions=handlers)
+    mark(database)
+    for minute in range(3, 6):
+        run_background(deps, NOW + minute * MINUTE)
+    assert sorted(told) == ["access_granted:user_1:1", "order_paid:o1", "subscription_started:s1"]
+
+
+def test_a_command_finds_the_same_in_silence_then_and_later(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare_access, "own_catalog", CATALOG)
+    told: list[str] = []
+    handlers: Handlers = {"access_granted": lambda payload, delivery: told.append(delivery.key)}
+    apply(database, event("customer.created", customer()))
+    run_background(Background(database, None, handlers), NOW)
+    reconcile_customer(database, Polar(**FULL), "c1", NOW)
+    run_background(Background(database, None, handlers), NOW + MINUTE)
+    assert rows_of(database, "billing_access")[0]["access"]
+    assert told == []
+
+
+def test_calls_to_polar_stay_in_their_budget_of_a_minute_and_waiting_users_come_first(database: Database) -> None:
+    for number in range(12):
+        apply(database, event("customer.created", customer(f"c{number}", f"user_{number}")))
+    broken = order(buyer=customer("c11", "user_11")) | {"id": None}
+    apply(database, ("failed", event("order.paid", broken)[1]))
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE billing_customers SET reconcile_us = 1")
+    polar = Polar()
+    polar.anybody = True
+    deps = Background(database, polar, {}, calls_per_minute=23)
+    for _ in range(3):  # processes, at the same moment
+        run_background(deps, NOW)
+    assert len(polar.asked) == 5
+    assert polar.asked[0] == "c11"
+    run_background(deps, NOW + MINUTE)
+    assert len(polar.asked) == 10
+
+
+def test_three_failures_in_a_row_end_a_run(database: Database) -> None:
+    for number in range(12):
+        apply(database, event("customer.created", customer(f"c{number}", f"user_{number}")))
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE billing_customers SET reconcile_us = 1")
+    polar = Polar(state=OSError("down"))
+    run_background(Background(database, polar, {}), NOW)
+    assert len(polar.asked) == 3
 
 
 def test_what_differs_only_in_time_zone_is_equal(database: Database) -> None:

@@ -25,16 +25,25 @@ export async function compareAccess(
   }
 }
 
-/** Looks at everybody whom a customer concerns, but whom an event waits for: what it changed is settled with it. */
+/**
+ * Compares the access of every user that a customer concerns, with the given handlers.
+ *
+ * Without handlers (null) it is silent, and leaves out users whose check is due: an event waits for that, with reactions.
+ */
 export async function settleConcerned(
   db: D1Database,
   customerId: string,
   now: number,
-  reactions: Reactions,
+  reactions: Reactions | null,
 ): Promise<void> {
   await markUsers(db, customerId).run();
-  const users = await usersToSettle(db, customerId, now);
-  if (users.length > 0) await settle(db, users, reactions, now);
+  const notDueAt = reactions === null ? now : null;
+  for (let after = ""; ; ) {
+    const users = await usersToSettle(db, customerId, notDueAt, after, USERS_A_ROUND);
+    if (users.length > 0) await settle(db, users, reactions ?? {}, now);
+    if (users.length < USERS_A_ROUND) return;
+    after = users.at(-1)?.user_id ?? after;
+  }
 }
 
 /** Looks at these users anew and keeps what is found. */

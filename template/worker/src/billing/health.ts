@@ -2,7 +2,7 @@
 import { ApiError } from "./errors";
 
 /** Migrations that this code needs, as wrangler records them when it applies them. */
-export const MIGRATIONS = ["0001_billing_inbox.sql", "0002_billing_audit.sql"];
+export const MIGRATIONS = ["0001_billing_inbox.sql", "0002_billing_audit.sql", "0003_billing_promises.sql"];
 
 /** Answers nothing when all is well. */
 export async function checkHealth(db: D1Database): Promise<void> {

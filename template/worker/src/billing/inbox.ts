@@ -83,7 +83,7 @@ export async function replay(
   try {
     const event = readEvent(entry, payload);
     await db.batch([reopen(db, webhookId), ...apply(db, event, now, reactions)]);
-    if (reactions === null && entry.customerId !== null) await settleConcerned(db, entry.customerId, now, {});
+    if (reactions === null && entry.customerId !== null) await settleConcerned(db, entry.customerId, now, null);
     return event.projected === null ? "ignored" : "processed";
   } catch (error) {
     await keepFailed(db, entry, error, now);

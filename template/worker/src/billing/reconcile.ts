@@ -5,9 +5,11 @@
 import { settleConcerned } from "./compare-access";
 import { PROJECTIONS } from "./projections";
 import type { Projection, Row, Snapshot, Value } from "./projections/projection";
-import type { Reactions } from "./reactions";
+import { type Reactions, reactionsTo } from "./reactions";
 import { type PolarObject, requiredId, requiredObjects, Unreadable } from "./read";
+import { markForCheck } from "./store/access-store";
 import { forgetIfDeleted, identify } from "./store/projection-store";
+import { addForFetched } from "./store/reaction-store";
 import {
   gone,
   insertUnknown,
@@ -58,43 +60,39 @@ interface Fetched {
   readonly listed: ReadonlySet<unknown>;
 }
 
-interface Writes {
-  readonly created: D1PreparedStatement[];
-  readonly updated: D1PreparedStatement[];
+/** A row to write and, in the same transaction, the reactions to it. */
+interface Write {
+  readonly kind: "created" | "updated";
+  readonly statements: readonly [D1PreparedStatement, ...D1PreparedStatement[]];
 }
 
 const { customer: CUSTOMERS, subscription, order, benefit_grant: GRANTS } = PROJECTIONS;
 const TABLES: readonly Projection[] = [CUSTOMERS, subscription, order, GRANTS];
 const KINDS = ["customer", "subscription", "order", "benefit_grant"] as const;
-const STATEMENTS_A_BATCH = 50;
+const STATEMENTS_PER_BATCH = 50;
+const ROWS_PER_BATCH = 20;
 
 /**
  * Asks Polar about a customer and corrects what differs. Throws, with nothing written, when Polar's answer is no use.
- * Reactions to a change of access run only for the handlers given: what is found late is not news by default.
+ *
+ * The handlers given react to what is found: to purchases that moved and to access that changed, once per transition.
+ * Without handlers (null) it is silent, also later.
  */
 export async function reconcileCustomer(
   db: D1Database,
   polar: PolarReader,
   customerId: string,
   now: number,
-  reactions: Reactions = {},
+  reactions: Reactions | null = null,
 ): Promise<ReconcileReport> {
   const before = await storedRows(db, customerId);
   const fetched = await fetchAll(polar, customerId);
   if (fetched === null) return forget(db, customerId, now, reactions);
-  const writes = fetched.map((list, index) => differences(db, list, before[index] ?? [], now));
-  const created = await write(
-    db,
-    writes.flatMap((each) => each.created),
-  );
-  const updated = await write(
-    db,
-    writes.flatMap((each) => each.updated),
-  );
-  await write(db, [
-    ...fetched.flatMap(({ snapshots }) => snapshots.flatMap((snapshot) => identify(db, snapshot))),
-    ...forgetIfDeleted(db, customerId),
-  ]);
+  const known = fetched.flatMap(({ snapshots }) => snapshots.flatMap((snapshot) => identify(db, snapshot)));
+  await runAll(db, known);
+  const writes = fetched.flatMap((list, index) => differences(db, list, before[index] ?? [], now, reactions));
+  const { created, updated } = await writeAll(db, writes, customerId, now, reactions);
+  await runAll(db, forgetIfDeleted(db, customerId));
   await conclude(db, customerId, now, reactions);
   return { customerId, gone: false, created, updated };
 }
@@ -176,20 +174,38 @@ function differences(
   { projection, snapshots, listed }: Fetched,
   before: readonly StoredRow[],
   now: number,
-): Writes {
+  reactions: Reactions | null,
+): Write[] {
   const { table } = projection;
   const known = new Map(before.map((row) => [row.id, row]));
-  const created = snapshots.filter(({ row }) => !known.has(String(row.id)));
-  const updated = snapshots.flatMap(({ row }) => {
+  const found = snapshots.flatMap((snapshot): Write[] => {
+    const { row } = snapshot;
     const old = known.get(String(row.id));
-    const changes = old === undefined ? {} : changedColumns(old, row);
-    return old === undefined || Object.keys(changes).length === 0 ? [] : [updateUnmoved(db, table, old, changes)];
+    const reacted = react(db, table, snapshot, old, now, reactions ?? {});
+    if (old === undefined) return [{ kind: "created", statements: [insertUnknown(db, table, row), ...reacted] }];
+    const changes = changedColumns(old, row);
+    if (Object.keys(changes).length === 0) return [];
+    return [{ kind: "updated", statements: [updateUnmoved(db, table, old, changes), ...reacted] }];
   });
   const revoked = projection === GRANTS ? revokeUnlisted(db, listed, before, now) : [];
-  return {
-    created: created.map(({ row }) => insertUnknown(db, table, row)),
-    updated: [...updated, ...revoked],
-  };
+  return [...found, ...revoked.map((statement): Write => ({ kind: "updated", statements: [statement] }))];
+}
+
+/** The reactions to a row that was read from Polar; it keeps the version that it has here, a new one has 0. */
+function react(
+  db: D1Database,
+  table: string,
+  { row, customer }: Snapshot,
+  old: StoredRow | undefined,
+  now: number,
+  reactions: Reactions,
+): D1PreparedStatement[] {
+  if (customer === null) return [];
+  const owner = { appUserId: typeof row.app_user_id === "string" ? row.app_user_id : null, customerId: customer.id };
+  const read = { table, version: old?.version ?? 0, webhookId: old?.webhook_id ?? "", now };
+  return reactionsTo(table, row)
+    .filter(({ reaction }) => Object.hasOwn(reactions, reaction))
+    .map((reaction) => addForFetched(db, reaction, owner, read));
 }
 
 function changedColumns(old: Row, row: Row): Record<string, Value> {
@@ -211,24 +227,50 @@ function revokeUnlisted(
   return unlisted(listed, before).map((row) => updateUnmoved(db, GRANTS.table, row, revoked));
 }
 
-async function forget(db: D1Database, customerId: string, now: number, reactions: Reactions): Promise<ReconcileReport> {
-  await write(db, [gone(db, customerId, now), ...forgetIfDeleted(db, customerId)]);
+async function forget(
+  db: D1Database,
+  customerId: string,
+  now: number,
+  reactions: Reactions | null,
+): Promise<ReconcileReport> {
+  const check = reactions === null ? [] : [markForCheck(db, customerId, now)];
+  await runAll(db, [gone(db, customerId, now), ...forgetIfDeleted(db, customerId), ...check]);
   await conclude(db, customerId, now, reactions);
   return { customerId, gone: true, created: 0, updated: 0 };
 }
 
 /** Settles the access of those concerned, then clears the mark: also the one that a late renewal has just set again. */
-async function conclude(db: D1Database, customerId: string, now: number, reactions: Reactions): Promise<void> {
+async function conclude(db: D1Database, customerId: string, now: number, reactions: Reactions | null): Promise<void> {
   await settleConcerned(db, customerId, now, reactions);
   await reconciled(db, customerId, now).run();
 }
 
-/** Runs statements in batches of a bounded size; returns how many rows they changed. */
-async function write(db: D1Database, statements: readonly D1PreparedStatement[]): Promise<number> {
-  let changed = 0;
-  for (let start = 0; start < statements.length; start += STATEMENTS_A_BATCH) {
-    const results = await db.batch(statements.slice(start, start + STATEMENTS_A_BATCH));
-    changed += results.reduce((sum, { meta }) => sum + meta.changes, 0);
+/** Writes rows in batches of a bounded size, each with its reactions. Returns how many rows were written. */
+async function writeAll(
+  db: D1Database,
+  writes: readonly Write[],
+  customerId: string,
+  now: number,
+  reactions: Reactions | null,
+): Promise<{ created: number; updated: number }> {
+  const count = { created: 0, updated: 0 };
+  for (let start = 0; start < writes.length; start += ROWS_PER_BATCH) {
+    const some = writes.slice(start, start + ROWS_PER_BATCH);
+    // Should the process end after this batch, the access is still compared.
+    const check = reactions === null ? [] : [markForCheck(db, customerId, now)];
+    const results = await db.batch([...some.flatMap(({ statements }) => statements), ...check]);
+    let place = 0;
+    for (const { kind, statements } of some) {
+      count[kind] += results[place]?.meta.changes ?? 0;
+      place += statements.length;
+    }
   }
-  return changed;
+  return count;
+}
+
+/** Runs statements in batches of a bounded size. */
+async function runAll(db: D1Database, statements: readonly D1PreparedStatement[]): Promise<void> {
+  for (let start = 0; start < statements.length; start += STATEMENTS_PER_BATCH) {
+    await db.batch(statements.slice(start, start + STATEMENTS_PER_BATCH));
+  }
 }

@@ -1,81 +1,160 @@
-"""The background work of one moment. Any number of processes may do it at once: every piece is claimed first."""
+"""The background work of one moment, in three kinds that do not wait for each other.
+
+Any number of processes may do it at once: every piece is claimed first.
+"""
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from app.billing import repository
+from app.billing import records, repository
 from app.billing.compare_access import compare_access
 from app.billing.disagreement import compare_states
 from app.billing.inbox import retry_failed
 from app.billing.log import log_line
-from app.billing.outbox import run_reactions
+from app.billing.outbox import Limits, ReactionRunner
 from app.billing.reactions import Handlers
+from app.billing.read import Json
 from app.billing.reconcile import PolarReader, reconcile_customer
 from app.billing.retention import clean_up
-from app.billing.time import DAY, MINUTE
+from app.billing.time import DAY, HOUR, MINUTE
 from app.database import Database
 
 BATCH = 100
-# Polar allows 500 calls a minute; a customer takes four or more.
-MARKED_AT_ONCE = 5
-OLDEST_AT_ONCE = 1
-RECONCILE_AGAIN_AFTER = 5 * MINUTE
+CALLS_PER_CUSTOMER = 4  # more with long lists
+PAGE_SIZE = 100
+# Polar is down, or the token is wrong: asking on is no use.
+MAX_FAILURES_PER_RUN = 3
+RECONCILE_SECONDS = 40
 RECONCILE_EVERY = DAY
+# While a process works on a customer, no other takes it.
+RECONCILE_LEASE = 5 * MINUTE
+FIRST_PAUSE = 2 * MINUTE
+LONGEST_PAUSE = 6 * HOUR
+BUDGET_KEY = "polar:reconcile"
 
 
-def run_background(db: Database, polar: PolarReader | None, reactions: Handlers, retention_days: int, now: int) -> bool:
-    """Do what is due, so much of it at a time. True: a part did all it may at once, and more is probably due.
+@dataclass(frozen=True)
+class Background:
+    """What the background works with. `calls_per_minute`: requests to Polar, of all processes together."""
 
-    One part that fails does not keep the others from their work.
-    """
-    parts: list[Callable[[], object]] = [
+    database: Database
+    polar: PolarReader | None
+    reactions: Handlers
+    retention_days: int = 90
+    calls_per_minute: int = 40
+
+
+def work_on_inbox(deps: Background, now: int) -> bool:
+    """Retry events, compare states and access, empty old bodies. True: more is probably due."""
+    db, reactions = deps.database, deps.reactions
+    parts: list[Callable[[], bool]] = [
         lambda: retry_failed(db, now, BATCH, reactions) == BATCH,
         lambda: compare_states(db, now, BATCH) == BATCH,
         lambda: compare_access(db, now, BATCH, reactions) == BATCH,
-        lambda: clean_up(db, retention_days, now),
+        lambda: clean_up(db, deps.retention_days, now),
     ]
-    if polar is not None:
-        parts += [lambda: reconcile_marked(db, polar, now), lambda: reconcile_oldest(db, polar, now)]
-    parts.append(lambda: run_reactions(db, reactions, now, BATCH) == BATCH)
-    return True in [_attempt(part) for part in parts]
+    more = [_attempt(part) for part in parts]
+    return any(more)
 
 
-def reconcile_marked(db: Database, polar: PolarReader, now: int) -> int:
-    """Reconcile customers that are marked. One that fails stays marked, for later."""
-    for count in range(MARKED_AT_ONCE):
-        with db.write() as connection:
-            customer_id = repository.claim_marked_customer(connection, now, now + RECONCILE_AGAIN_AFTER)
+def work_on_reconciliation(deps: Background, now: int) -> bool:
+    """Reconcile customers that are marked, then those that were not for a day: events do get lost.
+
+    As many as the calls of this minute allow. Three failures in a row end it.
+    """
+    if deps.polar is not None:
+        polar = _Counting(deps.polar)
+        _attempt(lambda: _reconcile_due(deps, polar, now))
+    return False
+
+
+def work_on_reactions(runner: ReactionRunner, now: int) -> bool:
+    """Run the user's own code. True: more is probably due."""
+    return _attempt(lambda: runner.run(now, BATCH) == BATCH)
+
+
+def run_background(deps: Background, now: int, limits: Limits | None = None) -> bool:
+    """Do all that is due at one moment, one kind after the other. True: more is probably due."""
+    runner = ReactionRunner(deps.database, deps.reactions, limits)
+    more = (work_on_inbox(deps, now), work_on_reconciliation(deps, now), work_on_reactions(runner, now))
+    return any(more)
+
+
+def _reconcile_due(deps: Background, polar: "_Counting", now: int) -> bool:
+    until = time.monotonic() + RECONCILE_SECONDS
+    failures = 0
+    while failures < MAX_FAILURES_PER_RUN and time.monotonic() < until:
+        customer_id = _claim(deps, now)
         if customer_id is None:
-            return count
-        _reconcile(db, polar, customer_id, now)
-    return MARKED_AT_ONCE
+            return False
+        polar.calls = 0
+        failures = 0 if _reconcile(deps, polar, customer_id, now) else failures + 1
+        with deps.database.write() as connection:
+            records.count_calls(connection, BUDGET_KEY, now, polar.calls - CALLS_PER_CUSTOMER)
+    return False
 
 
-def reconcile_oldest(db: Database, polar: PolarReader, now: int) -> int:
-    """Reconcile the customers that were not for the longest time, a day at least: events do get lost."""
-    for count in range(OLDEST_AT_ONCE):
-        with db.write() as connection:
-            customer_id = repository.claim_oldest_customer(connection, now, now - RECONCILE_EVERY)
+def _claim(deps: Background, now: int) -> str | None:
+    """Take the next customer and the calls for it; None when nobody is due or the budget of this minute is used."""
+    with deps.database.write() as connection:
+        used = records.count_calls(connection, BUDGET_KEY, now, CALLS_PER_CUSTOMER)
+        customer_id = None
+        if used <= deps.calls_per_minute:
+            lease = now + RECONCILE_LEASE
+            customer_id = repository.claim_marked_customer(connection, now, lease)
+            customer_id = customer_id or repository.claim_oldest_customer(connection, now - RECONCILE_EVERY, lease)
         if customer_id is None:
-            return count
-        _reconcile(db, polar, customer_id, now)
-    return OLDEST_AT_ONCE
+            records.count_calls(connection, BUDGET_KEY, now, -CALLS_PER_CUSTOMER)
+        return customer_id
 
 
-def _reconcile(db: Database, polar: PolarReader, customer_id: str, now: int) -> None:
-    """Reconcile one customer; a failure is Polar's or the network's, and says nothing about the customer."""
+def _reconcile(deps: Background, polar: PolarReader, customer_id: str, now: int) -> bool:
+    """Reconcile one customer; after a failure it is due again after a pause that grows. Returns whether it worked."""
     try:
-        report = reconcile_customer(db, polar, customer_id, now)
+        report = reconcile_customer(deps.database, polar, customer_id, now, deps.reactions)
     except Exception as error:
         log_line("reconcile_failed", level=logging.WARNING, customer_id=customer_id, error=type(error).__name__)
-    else:
-        log_line("reconcile", customer_id=customer_id, outcome=report.outcome, written=report.written)
+        with deps.database.write() as connection:
+            repository.postpone_reconciliation(connection, customer_id, now, FIRST_PAUSE, LONGEST_PAUSE)
+        return False
+    log_line("reconcile", customer_id=customer_id, outcome=report.outcome, written=report.written)
+    return True
 
 
-def _attempt(part: Callable[[], object]) -> object:
+class _Counting:
+    """A reader that counts the requests its calls take: one for each page of a list."""
+
+    def __init__(self, polar: PolarReader) -> None:
+        self._polar = polar
+        self.calls = 0
+
+    def customer_state(self, customer_id: str) -> Json:
+        self.calls += 1
+        return self._polar.customer_state(customer_id)
+
+    def subscriptions(self, customer_id: str) -> Iterator[Json]:
+        return self._pages(self._polar.subscriptions(customer_id))
+
+    def orders(self, customer_id: str) -> Iterator[Json]:
+        return self._pages(self._polar.orders(customer_id))
+
+    def grants(self, customer_id: str) -> Iterator[Json]:
+        return self._pages(self._polar.grants(customer_id))
+
+    def _pages(self, items: Iterator[Json]) -> Iterator[Json]:
+        self.calls += 1
+        for number, item in enumerate(items, 1):
+            self.calls += number > 1 and number % PAGE_SIZE == 1
+            yield item
+
+
+def _attempt(part: Callable[[], object]) -> bool:
+    """Do a part; one that fails does not keep the others from their work."""
     try:
-        return part()
+        return part() is True
     except Exception as error:
         log_line("background_failed", level=logging.ERROR, error=type(error).__name__)
         logging.getLogger("app.billing").debug("background work failed", exc_info=True)
-        return None
+        return False

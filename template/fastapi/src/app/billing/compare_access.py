@@ -14,10 +14,10 @@ from app.billing.repository import AnyRow
 from app.database import Database
 
 
-def compare_access(db: Database, now: int, limit: int, reactions: Handlers, catalog: Catalog = own_catalog) -> int:
+def compare_access(db: Database, now: int, limit: int, reactions: Handlers, catalog: Catalog | None = None) -> int:
     """Compare the access of users that is due with what it was, and write the reaction where it changed."""
     for count in range(limit):
-        if not _compare_one(db, now, reactions, catalog):
+        if not _compare_one(db, now, reactions, catalog or own_catalog):
             return count
     return limit
 

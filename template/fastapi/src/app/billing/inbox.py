@@ -163,7 +163,8 @@ def _apply_again(connection: Connection, event: Event, now: int, reactions: Hand
     if event.customer_id is None:
         return apply_event(connection, event, now, reactions or {}, again=True)
     repository.lock_customer(connection, event.customer_id)
-    waiting = repository.users_to_check(connection, now)
+    users = repository.users_of_customer(connection, event.customer_id)
+    waiting = repository.users_to_check(connection, users, now)
     outcome = apply_event(connection, event, now, reactions or {}, again=True)
     if reactions is None:
         settle_access(connection, repository.users_of_customer(connection, event.customer_id) - waiting, now, {})

@@ -92,7 +92,10 @@ TABLES = tuple(KINDS)
 def reconcile_customer(
     db: Database, polar: PolarReader, customer_id: str, now: int, reactions: Handlers | None = None
 ) -> Report:
-    """Write what differs from Polar, without reactions unless given.
+    """Write what differs from Polar.
+
+    The handlers given react to what is found: to purchases that moved and to access that changed, once per transition.
+    Without handlers it is silent, also later.
 
     What Polar does not answer readably is an exception, and changes nothing. A row that an event wrote since the fetch
     began stays as it is.
@@ -102,12 +105,12 @@ def reconcile_customer(
     try:
         state = polar.customer_state(customer_id)
     except PolarGone:
-        return _gone(db, customer_id, before, now)
+        return _gone(db, customer_id, before, now, reactions)
     fetched = _read(polar, customer_id, state)
     with db.write() as connection:
         repository.lock_customer(connection, customer_id)
         written = _write(connection, fetched, before, now, reactions or {})
-        _settle(connection, customer_id, now, reactions or {})
+        _settle(connection, customer_id, now, reactions)
         repository.forget_deleted_customer(connection, customer_id)
         repository.finish_reconciliation(connection, customer_id, before.mark, now)
     return Report(customer_id, "written" if written else "equal", written)
@@ -157,13 +160,13 @@ def _before(connection: Connection, customer_id: str) -> _Before:
     )
 
 
-def _gone(db: Database, customer_id: str, before: _Before, now: int) -> Report:
+def _gone(db: Database, customer_id: str, before: _Before, now: int, reactions: Handlers | None) -> Report:
     with db.write() as connection:
         repository.lock_customer(connection, customer_id)
         if customer_id not in before.versions[customers]:
             return Report(customer_id, "gone")
         repository.mark_deleted(connection, customer_id, now)
-        _settle(connection, customer_id, now, {})
+        _settle(connection, customer_id, now, reactions)
         repository.finish_reconciliation(connection, customer_id, before.mark, now)
     return Report(customer_id, "gone", 1)
 
@@ -215,10 +218,15 @@ def _revoke_unlisted(connection: Connection, fetched: _Fetched, before: Versions
     return len(lost)
 
 
-def _settle(connection: Connection, customer_id: str, now: int, reactions: Handlers) -> None:
-    """Settle the access of those concerned, but not of those whom an event waits for: that is told to reactions."""
-    waiting = repository.users_to_check(connection, now)
-    settle_access(connection, repository.users_of_customer(connection, customer_id) - waiting, now, reactions)
+def _settle(connection: Connection, customer_id: str, now: int, reactions: Handlers | None) -> None:
+    """Compare the access of every user that a customer concerns, with the given handlers.
+
+    Without handlers it is silent, and leaves out users whose check is due: an event waits for that, with reactions.
+    """
+    users = repository.users_of_customer(connection, customer_id)
+    if reactions is None:
+        users -= repository.users_to_check(connection, users, now)
+    settle_access(connection, users, now, reactions or {})
 
 
 def _is_to_write(current: AnyRow | None, row: Mapping[str, Any], before: Versions) -> bool:

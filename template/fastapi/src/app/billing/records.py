@@ -85,13 +85,18 @@ def reconcile_if_missing(connection: Connection, checkout_id: str, customer_id: 
 
 def count_request(connection: Connection, key: str, now: int) -> int:
     """Count a request and return how many there were within a minute; the minute begins with the first of them."""
-    statement = insert(rate_limits).values(key=key, window_us=now, count=1)
+    return count_calls(connection, key, now, 1)
+
+
+def count_calls(connection: Connection, key: str, now: int, calls: int) -> int:
+    """Count calls, or take some back, and return how many there were within a minute."""
+    statement = insert(rate_limits).values(key=key, window_us=now, count=calls)
     fresh = rate_limits.c.window_us <= literal(now - WINDOW_US)
     counted = statement.on_conflict_do_update(
         index_elements=["key"],
         set_={
             "window_us": case((fresh, statement.excluded.window_us), else_=rate_limits.c.window_us),
-            "count": case((fresh, 1), else_=rate_limits.c.count + 1),
+            "count": case((fresh, calls), else_=rate_limits.c.count + calls),
         },
     )
     count: int = connection.execute(counted.returning(rate_limits.c.count)).scalar_one()

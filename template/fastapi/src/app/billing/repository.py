@@ -50,6 +50,7 @@ from app.billing.tables import (
     subscriptions,
     webhook_events,
 )
+from app.billing.time import DAY
 
 AnyRow = Row[*tuple[Any, ...]]
 AnySelect = Select[*tuple[Any, ...]]
@@ -555,11 +556,24 @@ def _reaction_to(projection: Projection) -> Prepared:
     return Prepared("reaction", statement.on_conflict_do_nothing(index_elements=["key"]), "key")
 
 
-def claim_reaction(connection: Connection, now: int, lease_until: int) -> AnyRow | None:
-    """Take one reaction that is due; until the lease ends no other process takes it."""
+def end_exhausted_reactions(connection: Connection, now: int, max_attempts: int) -> None:
+    """End reactions that were tried as often as may be without a result: their process ended each time."""
+    values = {"state": "dead", "error": "ended ten times with its process", "next_attempt_us": None}
+    exhausted = and_(_is_due(now), reactions.c.attempts >= max_attempts)
+    connection.execute(update(reactions).where(exhausted).values(values))
+
+
+def _is_due(now: int) -> ColumnElement[bool]:
+    return and_(reactions.c.state == "pending", reactions.c.next_attempt_us <= now, reactions.c.lease_us <= now)
+
+
+def claim_reaction(
+    connection: Connection, now: int, lease_until: int, max_attempts: int, not_named: Collection[str] = ()
+) -> AnyRow | None:
+    """Take one reaction that is due and may be tried once more; until the lease ends no other process takes it."""
     due = (
         select(reactions.c.key)
-        .where(reactions.c.state == "pending", reactions.c.next_attempt_us <= now, reactions.c.lease_us <= now)
+        .where(_is_due(now), reactions.c.attempts < max_attempts, reactions.c.reaction.not_in(not_named))
         .order_by(reactions.c.next_attempt_us, reactions.c.key)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -604,31 +618,46 @@ def mark_for_reconciliation(connection: Connection, customer_ids: Iterable[str],
         connection.execute(update(customers).where(unmarked).values(reconcile_us=now))
 
 
-def claim_marked_customer(connection: Connection, now: int, again_at: int) -> str | None:
-    """Take one customer that is marked and due; where reconciling fails it is due again later."""
-    due = (
-        select(customers.c.id)
-        .where(customers.c.reconcile_us <= now)
-        .order_by(customers.c.reconcile_us)
-        .limit(1)
-        .with_for_update(skip_locked=True)
+def claim_marked_customer(connection: Connection, now: int, lease_until: int) -> str | None:
+    """Take one customer that is marked and due; until the lease ends no other process takes it.
+
+    Customers come first whose user waits: with a failed event, or a checkout of the last day.
+    """
+    marked = select(customers.c.id).where(customers.c.reconcile_us <= now, customers.c.deleted_us.is_(None))
+    failed = select(webhook_events.c.customer_id).where(webhook_events.c.state == "failed")
+    bought = select(checkouts.c.user_id).where(
+        checkouts.c.status.in_(("open", "confirmed", "succeeded")), checkouts.c.created_us > now - DAY
     )
-    statement = update(customers).where(customers.c.id == due.scalar_subquery()).values(reconcile_us=again_at)
-    return connection.execute(statement.returning(customers.c.id)).scalar()
+    waiting = marked.where(
+        customers.c.reconcile_failures == 0, or_(customers.c.id.in_(failed), customers.c.external_id.in_(bought))
+    )
+    first = _lease_customer(connection, waiting.order_by(customers.c.reconcile_us), lease_until)
+    return first or _lease_customer(connection, marked.order_by(customers.c.reconcile_us), lease_until)
 
 
-def claim_oldest_customer(connection: Connection, now: int, before: int) -> str | None:
+def claim_oldest_customer(connection: Connection, before: int, lease_until: int) -> str | None:
     """Take the customer that was not compared with Polar for the longest time, if that was long ago."""
-    due = (
+    oldest = (
         select(customers.c.id)
         .where(customers.c.reconciled_us < before, customers.c.version < before, customers.c.created_us < before)
         .where(customers.c.deleted_us.is_(None), customers.c.reconcile_us.is_(None))
         .order_by(customers.c.reconciled_us)
-        .limit(1)
-        .with_for_update(skip_locked=True)
     )
-    statement = update(customers).where(customers.c.id == due.scalar_subquery()).values(reconciled_us=now)
+    return _lease_customer(connection, oldest, lease_until)
+
+
+def _lease_customer(connection: Connection, due: Select[tuple[str]], lease_until: int) -> str | None:
+    taken = due.limit(1).with_for_update(skip_locked=True).scalar_subquery()
+    statement = update(customers).where(customers.c.id == taken).values(reconcile_us=lease_until)
     return connection.execute(statement.returning(customers.c.id)).scalar()
+
+
+def postpone_reconciliation(connection: Connection, customer_id: str, now: int, first: int, longest: int) -> None:
+    """Have a customer compared after a pause that grows with each failure in a row."""
+    failures = connection.scalar(select(customers.c.reconcile_failures).where(customers.c.id == customer_id)) or 0
+    again_at = now + min(first << min(failures, 20), longest)
+    values = {"reconcile_us": again_at, "reconcile_failures": failures + 1}
+    connection.execute(update(customers).where(customers.c.id == customer_id).values(values))
 
 
 def reconcile_mark(connection: Connection, customer_id: str) -> int | None:
@@ -641,6 +670,7 @@ def finish_reconciliation(connection: Connection, customer_id: str, mark: int | 
     seen = customers.c.reconcile_us.is_not_distinct_from(literal(mark, BigInteger))
     values = {
         "reconciled_us": now,
+        "reconcile_failures": 0,
         "reconcile_us": case((seen, null()), else_=customers.c.reconcile_us),
     }
     connection.execute(update(customers).where(customers.c.id == customer_id).values(values))
@@ -704,6 +734,19 @@ def empty_old_bodies(connection: Connection, before: int, limit: int) -> int:
     return len(connection.execute(statement.returning(webhook_events.c.webhook_id)).all())
 
 
+def empty_bodies_of_deleted(connection: Connection, limit: int) -> None:
+    """Empty the bodies of events of deleted customers that came after the deletion, or beside it."""
+    deleted = select(customers.c.id).where(customers.c.deleted_us.is_not(None))
+    left = (
+        select(webhook_events.c.webhook_id)
+        .where(webhook_events.c.customer_id.in_(deleted), webhook_events.c.body.is_not(None))
+        .where(webhook_events.c.state != "failed")
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    connection.execute(update(webhook_events).where(webhook_events.c.webhook_id.in_(left)).values(body=None))
+
+
 def empty_done_reactions(connection: Connection, before: int) -> None:
     """Empty reactions that were run long ago. Their keys stay: without them the same transition would be told again."""
     old = and_(reactions.c.state == "done", reactions.c.done_us < before, reactions.c.payload != "{}")
@@ -727,9 +770,10 @@ def is_newest(connection: Connection, event: Event) -> bool:
     return connection.scalar(select(exists().where(own))) is True
 
 
-def users_to_check(connection: Connection, now: int) -> set[str]:
-    """Return the users whose access waits to be compared."""
-    return set(connection.scalars(select(access_states.c.user_id).where(access_states.c.check_us <= now)))
+def users_to_check(connection: Connection, user_ids: Collection[str], now: int) -> set[str]:
+    """Return those of the users whose access waits to be compared."""
+    waiting = select(access_states.c.user_id).where(access_states.c.check_us <= now)
+    return set(connection.scalars(waiting.where(access_states.c.user_id.in_(user_ids))))
 
 
 def access_state_of(connection: Connection, user_id: str) -> AnyRow:

@@ -82,6 +82,8 @@ customers = Table(
     _instant("blocked_us"),
     _instant("reconcile_us"),
     _count("reconciled_us"),
+    _instant("erased_us"),
+    _count("reconcile_failures"),
     *_version(),
     Index(None, "external_id", "created_us"),
     Index(None, "reconcile_us"),
@@ -161,6 +163,8 @@ orders = Table(
     _count("refunded_amount"),
     _text("currency"),
     _count("created_us"),
+    # The status of the newest dispute at Polar; null while none is known. No event tells of it.
+    _text("dispute_status"),
     *_version(),
     Index(None, "customer_id"),
     Index(None, "app_user_id"),
@@ -202,6 +206,7 @@ checkouts = Table(
     _count("created_us"),
     *_version(),
     Index(None, "user_id"),
+    Index(None, "status", "created_us"),
 )
 
 # What each user's access was when it was last compared, and when to compare again: reactions to changes come from here.
@@ -212,7 +217,16 @@ access_states = Table(
     _flag("access"),
     _count("changes"),
     _instant("check_us"),
+    _count("check_failures"),
     Index(None, "check_us"),
+)
+
+# Blocking is of a user, before and after any customer.
+blocked_users = Table(
+    "billing_blocked_users",
+    metadata,
+    _text("user_id", primary_key=True),
+    _count("blocked_us"),
 )
 
 reactions = Table(

@@ -51,13 +51,21 @@ export function markUsers(db: D1Database, customerId: string): D1PreparedStateme
     .bind(customerId);
 }
 
-/** Those concerned whom no event waits for: what an event changed is settled with its reactions. */
-export async function usersToSettle(db: D1Database, customerId: string, now: number): Promise<AccessRow[]> {
+/** The users concerned, by id, some at a time; with `notDueAt` only those whose check is not due at that instant. */
+export async function usersToSettle(
+  db: D1Database,
+  customerId: string,
+  notDueAt: number | null,
+  after: string,
+  limit: number,
+): Promise<AccessRow[]> {
   const { results } = await db
     .prepare(
-      `SELECT * FROM billing_access WHERE user_id IN (${CONCERNED}) AND (check_us IS NULL OR check_us > ?2) LIMIT 50`,
+      `SELECT * FROM billing_access
+       WHERE user_id IN (${CONCERNED}) AND (?2 IS NULL OR check_us IS NULL OR check_us > ?2) AND user_id > ?3
+       ORDER BY user_id LIMIT ?4`,
     )
-    .bind(customerId, now)
+    .bind(customerId, notDueAt, after, limit)
     .all<AccessRow>();
   return results;
 }

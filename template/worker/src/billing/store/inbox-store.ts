@@ -93,3 +93,12 @@ export async function bodyOf(db: D1Database, webhookId: string): Promise<Uint8Ar
 export function reopen(db: D1Database, webhookId: string): D1PreparedStatement {
   return db.prepare("UPDATE billing_webhook_events SET state = 'failed' WHERE webhook_id = ?1").bind(webhookId);
 }
+
+/** Empties the bodies of events of deleted customers that came after the deletion, or beside it. */
+export function emptyBodiesOfDeleted(db: D1Database): D1PreparedStatement {
+  return db.prepare(
+    `UPDATE billing_webhook_events SET body = NULL
+     WHERE customer_id IN (SELECT id FROM billing_customers WHERE deleted_us IS NOT NULL)
+       AND body IS NOT NULL AND state <> 'failed'`,
+  );
+}

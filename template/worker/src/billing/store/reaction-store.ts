@@ -54,16 +54,55 @@ export function addForAccess(
     .bind(key, reaction, objectId, JSON.stringify(payload), now, access ? 1 : 0, changes);
 }
 
-/** Takes reactions that are due and that no other run holds. */
-export async function claim(db: D1Database, now: number, leaseUs: number, limit: number): Promise<ClaimedReaction[]> {
+/**
+ * Written for a row that was read from Polar, if it stands here as it was read: no event was applied to it since.
+ * A transition that was written before is not written again.
+ */
+export function addForFetched(
+  db: D1Database,
+  { key, reaction, objectId, payload }: NewReaction,
+  owner: { appUserId: string | null; customerId: string },
+  { table, version, webhookId, now }: { table: string; version: number; webhookId: string; now: number },
+): D1PreparedStatement {
+  return db
+    .prepare(
+      `INSERT INTO billing_reactions (${COLUMNS})
+       SELECT ?1, ?2, ?3, COALESCE(?4, (SELECT external_id FROM billing_customers WHERE id = ?5)), ?6, ?9, ?9
+       WHERE EXISTS (SELECT 1 FROM ${table} WHERE id = ?3 AND version = ?7 AND webhook_id = ?8)
+       ON CONFLICT (key) DO NOTHING`,
+    )
+    .bind(key, reaction, objectId, owner.appUserId, owner.customerId, JSON.stringify(payload), version, webhookId, now);
+}
+
+/** Ends reactions that were tried as often as may be without a result: their process ended each time. */
+export function endExhausted(db: D1Database, now: number, maxAttempts: number): D1PreparedStatement {
+  return db
+    .prepare(
+      `UPDATE billing_reactions SET state = 'dead', error = 'ended ten times with its process', next_attempt_us = NULL
+       WHERE state = 'pending' AND next_attempt_us <= ?1 AND lease_us <= ?1 AND attempts >= ?2`,
+    )
+    .bind(now, maxAttempts);
+}
+
+/** Takes reactions that are due, that no other run holds and that may be tried once more; none of the names in `not`. */
+export async function claim(
+  db: D1Database,
+  now: number,
+  leaseUs: number,
+  limit: number,
+  maxAttempts: number,
+  not: readonly string[],
+): Promise<ClaimedReaction[]> {
   const { results } = await db
     .prepare(
       `UPDATE billing_reactions SET lease_us = ?2, attempts = attempts + 1
        WHERE key IN (SELECT key FROM billing_reactions
-         WHERE state = 'pending' AND next_attempt_us <= ?1 AND lease_us <= ?1 ORDER BY next_attempt_us LIMIT ?3)
+         WHERE state = 'pending' AND next_attempt_us <= ?1 AND lease_us <= ?1 AND attempts < ?4
+           AND reaction NOT IN (SELECT value FROM json_each(?5))
+         ORDER BY next_attempt_us, key LIMIT ?3)
        RETURNING key, reaction, user_id, payload, attempts, lease_us`,
     )
-    .bind(now, now + leaseUs, limit)
+    .bind(now, now + leaseUs, limit, maxAttempts, JSON.stringify(not))
     .all<ClaimedReaction>();
   return results;
 }

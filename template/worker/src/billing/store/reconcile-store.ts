@@ -1,5 +1,10 @@
 /** Rows as they were before Polar was asked, and writing what differs unless an event came in between. */
 import type { Projection, Row } from "../projections/projection";
+import { DAY_US, HOUR_US, MINUTE_US } from "../time";
+
+/** Polar is down for a while: asked again soon. A customer that cannot be read: less and less often. */
+const FIRST_PAUSE_US = 2 * MINUTE_US;
+const LONGEST_PAUSE_US = 6 * HOUR_US;
 
 /** A stored row with what tells its version. */
 export type StoredRow = Row & { readonly id: string; readonly version: number; readonly webhook_id: string };
@@ -39,14 +44,27 @@ export function insertUnknown(db: D1Database, table: string, row: Row): D1Prepar
     .bind(...Object.values(row));
 }
 
-/** Customers to reconcile now: first those that are marked, then those that were not for the longest time. */
+/**
+ * Customers to reconcile now: first those that are marked, then those that were not for the longest time. Of the marked
+ * ones those come first whose user waits: with a failed event or an open checkout.
+ */
 export async function customersToReconcile(
   db: D1Database,
   now: number,
   notSince: number,
   limit: number,
 ): Promise<string[]> {
-  const [marked, stale] = await db.batch<{ id: string }>([
+  const [waiting, marked, stale] = await db.batch<{ id: string }>([
+    db
+      .prepare(
+        `SELECT id FROM billing_customers
+         WHERE reconcile_us <= ?1 AND deleted_us IS NULL AND reconcile_failures = 0 AND (
+           id IN (SELECT customer_id FROM billing_webhook_events WHERE state = 'failed')
+           OR external_id IN (SELECT user_id FROM billing_checkouts
+             WHERE status IN ('open', 'confirmed', 'succeeded') AND created_us > ?3)
+         ) ORDER BY reconcile_us LIMIT ?2`,
+      )
+      .bind(now, limit, now - DAY_US),
     db
       .prepare(
         `SELECT id FROM billing_customers WHERE reconcile_us <= ?1 AND deleted_us IS NULL
@@ -61,23 +79,30 @@ export async function customersToReconcile(
       )
       .bind(notSince, limit),
   ]);
-  return [...(marked?.results ?? []), ...(stale?.results ?? [])].slice(0, limit).map(({ id }) => id);
+  const found = [waiting, marked, stale].flatMap((each) => each?.results ?? []);
+  return [...new Set(found.map(({ id }) => id))].slice(0, limit);
 }
 
 /** Polar and the projections agree now; a mark that was set since stays. */
 export function reconciled(db: D1Database, customerId: string, now: number): D1PreparedStatement {
   return db
     .prepare(
-      `UPDATE billing_customers SET reconciled_us = ?2,
+      `UPDATE billing_customers SET reconciled_us = ?2, reconcile_failures = 0,
          reconcile_us = CASE WHEN reconcile_us > ?2 THEN reconcile_us END
        WHERE id = ?1`,
     )
     .bind(customerId, now);
 }
 
-/** Polar could not be asked: another customer's turn first. */
-export function postponed(db: D1Database, customerId: string, until: number): D1PreparedStatement {
-  return db.prepare("UPDATE billing_customers SET reconcile_us = ?2 WHERE id = ?1").bind(customerId, until);
+/** Polar could not be asked: after a pause that grows with each failure, up to six hours. */
+export function postpone(db: D1Database, customerId: string, now: number): D1PreparedStatement {
+  return db
+    .prepare(
+      `UPDATE billing_customers SET reconcile_failures = reconcile_failures + 1,
+         reconcile_us = ?2 + MIN(?3 << MIN(reconcile_failures, 10), ?4)
+       WHERE id = ?1`,
+    )
+    .bind(customerId, now, FIRST_PAUSE_US, LONGEST_PAUSE_US);
 }
 
 /** Polar says that the customer is gone. */
