@@ -24,3 +24,6 @@ ALTER TABLE billing_subscriptions ADD COLUMN discount_basis_points INTEGER;
 
 -- Checkouts that Polar is asked about.
 CREATE INDEX billing_checkouts_open ON billing_checkouts (status, created_us);
+-- What a checkout has become.
+CREATE INDEX billing_subscriptions_checkout ON billing_subscriptions (checkout_id) WHERE checkout_id IS NOT NULL;
+CREATE INDEX billing_orders_checkout ON billing_orders (checkout_id) WHERE checkout_id IS NOT NULL;

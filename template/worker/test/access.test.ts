@@ -167,7 +167,7 @@ describe("benefits", () => {
 
 test("a blocked user has no access, through whichever customer", async () => {
   await apply(event("subscription.created", 1, polar.subscription(200, ALICE)));
-  await env.DB.prepare("UPDATE billing_customers SET blocked_us = 1").run();
+  await env.DB.prepare("INSERT INTO billing_blocked_users (user_id, blocked_us) VALUES ('alice', 1)").run();
   expect(await access("alice")).toMatchObject({ access: false, reason: "blocked" });
 });
 

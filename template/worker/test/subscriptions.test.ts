@@ -135,6 +135,20 @@ describe("the way from a free plan to one that costs money", () => {
   });
 });
 
+describe("a blocked user", () => {
+  it.each([
+    ["change", 403],
+    ["resume", 403],
+    ["cancel", 200],
+    ["revoke", 200],
+  ])("%s is %i: what ends something stays possible", async (action, expected) => {
+    await env.DB.prepare("INSERT INTO billing_blocked_users (user_id, blocked_us) VALUES ('alice', 1)").run();
+    const { status, json } = await send(action, { subscription: own, ...(action === "change" && { product: "team" }) });
+    expect(status).toBe(expected);
+    if (expected === 403) expect([json.error, polar.sent]).toEqual(["blocked", []]);
+  });
+});
+
 describe("a change that Polar does not answer in time", () => {
   const CHANGE = { product: "team" };
 

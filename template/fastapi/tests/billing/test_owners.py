@@ -186,7 +186,7 @@ class TestMembers:
 def test_a_blocked_user_has_nothing_on_any_customer(database: Database) -> None:
     apply(database, event("subscription.active", subscription()))
     with database.write() as connection:
-        connection.exec_driver_sql(f"UPDATE billing_customers SET blocked_us = {NOW}")
+        connection.exec_driver_sql(f"INSERT INTO billing_blocked_users (user_id, blocked_us) VALUES ('user_1', {NOW})")
     apply(database, event("customer.created", NEW), event("order.paid", order(buyer=NEW)))
     decision = decision_for(database)
     assert (decision.access, decision.reason) == (False, "blocked")

@@ -296,6 +296,42 @@ def test_the_same_free_plan_is_not_taken_twice(open_shop: Callable[..., Shop], c
     assert error_of(buy(shop, "free")) == (409, "has_subscription")
 
 
+@pytest.mark.parametrize("customer", [True, False], ids=["with a customer", "before any"])
+def test_a_blocked_user_buys_nothing(shop: Shop, customer: bool) -> None:
+    if customer:
+        shop.known_customer()
+    shop.insert(tables.blocked_users, user_id="user_1", blocked_us=NOW)
+
+    assert error_of(buy(shop, "lifetime", email="ann@example.com")) == (403, "blocked")
+    assert not shop.polar.requests
+    assert buy(shop, "lifetime", user="user_2").status_code == 201
+
+
+@pytest.mark.parametrize(
+    "trial", [{"status": "active"}, {"status": "canceled"}, {"app_user_id": "user_1", "user": "user_2"}], ids=str
+)
+def test_nobody_gets_a_second_trial(open_shop: Callable[..., Shop], trial: dict[str, Any]) -> None:
+    shop = open_shop(catalog=SEVERAL_ALLOWED)
+    assert buy(shop).status_code == 201
+    assert "allow_trial" not in shop.polar.requests[-1].body
+    shop.subscription(MONTHLY, trial_end_us=NOW - SECOND, **trial)
+
+    assert buy(shop, "pro_yearly").status_code == 201
+    assert shop.polar.requests[-1].body["allow_trial"] is False
+    assert buy(shop, "lifetime").status_code == 201
+    assert "allow_trial" not in shop.polar.requests[-1].body
+    assert buy(shop, user="user_3").status_code == 201
+    assert "allow_trial" not in shop.polar.requests[-1].body
+
+
+def test_a_trial_of_a_deleted_customer_counts(shop: Shop) -> None:
+    shop.subscription(MONTHLY, trial_end_us=NOW - SECOND)
+    shop.update(tables.customers, shop.rows(tables.customers)[0]["id"], deleted_us=NOW)
+
+    assert buy(shop).status_code == 201
+    assert shop.polar.body_of(*CHECKOUTS)["allow_trial"] is False
+
+
 def test_demo_products_are_not_sold(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop(connected=False)
 

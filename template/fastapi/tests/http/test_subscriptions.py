@@ -158,6 +158,20 @@ def test_what_polars_refusals_become(shop: Shop, status: int, error: str, expect
         assert error_of(shop.post(path, {"subscription": subscription, **more})) == expected
 
 
+@pytest.mark.parametrize(("path", "more"), ALL)
+def test_a_blocked_user_gets_nothing_more(shop: Shop, path: str, more: dict[str, Any]) -> None:
+    """What ends something stays possible."""
+    subscription = shop.subscription(MONTHLY, status="paused" if path == RESUME else "active")
+    shop.insert(tables.blocked_users, user_id="user_1", blocked_us=NOW)
+
+    answer = shop.post(path, {"subscription": subscription, **more})
+    if path in {CHANGE, RESUME}:
+        assert error_of(answer) == (403, "blocked")
+        assert not shop.polar.requests
+    else:
+        assert answer.status_code in {200, 409}
+
+
 def test_a_change_may_take_polar_half_a_minute(open_shop: Callable[..., Shop]) -> None:
     """It charges the card within the request: giving up after the usual seconds looks like a failure and is none."""
     shop = open_shop(timeout=0.2)

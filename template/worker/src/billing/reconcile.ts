@@ -28,8 +28,10 @@ export class PolarGone extends Error {
   }
 }
 
-/** What reconciling asks Polar. Lists come whole; a failure of any kind is thrown. */
+/** What the background asks Polar. Lists come whole; a failure of any kind is thrown. */
 export interface PolarReader {
+  /** `GET /v1/checkouts/{id}`; a reader without it asks about no checkout. */
+  checkout?(id: string): Promise<PolarObject>;
   /** `GET /v1/customers/{id}/state`; throws `PolarGone`. */
   customerState(id: string): Promise<PolarObject>;
   subscriptions(customerId: string): Promise<PolarObject[]>;

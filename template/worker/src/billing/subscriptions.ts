@@ -3,6 +3,7 @@ import { liveSubscriptions, type StoredSubscription, type SubscriptionJson, subs
 import { type Body, invalid, requiredString } from "./body";
 import { PRORATION } from "./catalog";
 import type { Catalog, Product } from "./catalog-types";
+import { refuseBlocked } from "./checkout";
 import { ApiError } from "./errors";
 import { logError } from "./log";
 import { isFreeSubscription, isPurchasable } from "./plans";
@@ -72,6 +73,7 @@ export async function changePlan(
   subscription: unknown,
   plan: Product,
 ): Promise<SubscriptionJson> {
+  await refuseBlocked(parts.db, userId);
   const held = await ownLiveSubscription(parts.db, userId, subscription);
   if (!plan.free && isFreeSubscription(held, parts.catalog)) {
     const known = parts.catalog.products.find(({ id }) => id === held.product_id);
@@ -91,6 +93,7 @@ export async function act(
   subscription: unknown,
   name: ActionName,
 ): Promise<SubscriptionJson> {
+  if (name === "resume") await refuseBlocked(parts.db, userId);
   const held = await ownLiveSubscription(parts.db, userId, subscription);
   return send(parts, held, ACTIONS[name]);
 }

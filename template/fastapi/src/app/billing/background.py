@@ -4,11 +4,13 @@ import logging
 from collections.abc import Callable
 
 from app.billing import repository
+from app.billing.checkout_status import ask_open_checkouts
 from app.billing.compare_access import compare_access
 from app.billing.disagreement import compare_states
 from app.billing.inbox import retry_failed
 from app.billing.log import log_line
 from app.billing.outbox import run_reactions
+from app.billing.polar import PolarApi
 from app.billing.reactions import Handlers
 from app.billing.reconcile import PolarReader, reconcile_customer
 from app.billing.retention import clean_up
@@ -19,6 +21,7 @@ BATCH = 100
 # Polar allows 500 calls a minute; a customer takes four or more.
 MARKED_AT_ONCE = 5
 OLDEST_AT_ONCE = 1
+CHECKOUTS_AT_ONCE = 5
 RECONCILE_AGAIN_AFTER = 5 * MINUTE
 RECONCILE_EVERY = DAY
 
@@ -35,6 +38,8 @@ def run_background(db: Database, polar: PolarReader | None, reactions: Handlers,
         lambda: clean_up(db, retention_days, now),
     ]
     if polar is not None:
+        if isinstance(polar, PolarApi):
+            parts.append(lambda: ask_open_checkouts(db, polar, now, CHECKOUTS_AT_ONCE) == CHECKOUTS_AT_ONCE)
         parts += [lambda: reconcile_marked(db, polar, now), lambda: reconcile_oldest(db, polar, now)]
     parts.append(lambda: run_reactions(db, reactions, now, BATCH) == BATCH)
     return True in [_attempt(part) for part in parts]

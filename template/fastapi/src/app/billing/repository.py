@@ -41,6 +41,7 @@ from app.billing.reactions import Reaction
 from app.billing.tables import (
     access_states,
     benefit_grants,
+    blocked_users,
     checkouts,
     customer_states,
     customers,
@@ -492,7 +493,7 @@ _GRANT: dict[str, ColumnElement[Any]] = (
     | {name: subscriptions.c[name] for name in ("status", "past_due_us", "current_period_start_us")}
 )
 
-_BLOCK: dict[str, ColumnElement[Any]] = {"kind": literal("block", Text), "id": customers.c.id}
+_BLOCK: dict[str, ColumnElement[Any]] = {"kind": literal("block", Text), "id": blocked_users.c.user_id}
 
 _GRANTS = benefit_grants.outerjoin(subscriptions, subscriptions.c.id == benefit_grants.c.subscription_id)
 _MEMBER_GRANTS = (
@@ -508,7 +509,7 @@ def _part(source: FromClause, columns: Mapping[str, ColumnElement[Any]]) -> AnyS
 
 
 def _purchases() -> AnySelect:
-    parts = [_part(customers, _BLOCK).where(customers.c.external_id == _USER, customers.c.blocked_us.is_not(None))]
+    parts = [_part(blocked_users, _BLOCK).where(blocked_users.c.user_id == _USER)]
     for table, columns in ((subscriptions, _SUBSCRIPTION), (orders, _ORDER)):
         parts.append(_part(table, columns).where(_is_followed(table)))
         parts.append(_part(_with_customer(table), columns).where(_is_elsewhere(table)))

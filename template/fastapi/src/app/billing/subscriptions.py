@@ -12,6 +12,7 @@ from app.auth.user import User
 from app.billing import repository
 from app.billing.account import live_subscriptions
 from app.billing.catalog_types import Catalog, Product
+from app.billing.checkout import refuse_blocked
 from app.billing.choices import PRORATION
 from app.billing.context import Billing, BillingDep, CurrentUser, Now
 from app.billing.errors import BillingError
@@ -70,6 +71,7 @@ def change(billing: Billing, user: User, body: ChangeBody, now: int) -> Subscrip
     """
     plan = _plan(billing.catalog, body.product)
     polar = billing.connected_polar()
+    refuse_blocked(billing, user)
     held = _own_live_subscription(billing, user, body)
     if not plan.free and is_free_subscription(held, billing.catalog):
         known = billing.catalog.product_by_id(held.product_id)
@@ -82,6 +84,8 @@ def change(billing: Billing, user: User, body: ChangeBody, now: int) -> Subscrip
 def act(billing: Billing, user: User, body: SubscriptionBody, action: Action, now: int) -> SubscriptionOut:
     """Do something else with the user's own live subscription."""
     polar = billing.connected_polar()
+    if action is ACTIONS["resume"]:
+        refuse_blocked(billing, user)
     return _send(billing, polar, _own_live_subscription(billing, user, body), action, now)
 
 
@@ -178,6 +182,7 @@ RESPONSES = errors(
     "invalid_body",
     "unauthorized",
     "payment_failed",
+    "blocked",
     "not_found",
     "checkout_required",
     "subscription_state",

@@ -52,7 +52,7 @@ const HOLDINGS = `
     NULL AS current_period_start_us, NULL AS current_period_end_us, NULL AS cancel_at_period_end, NULL AS ends_us,
     NULL AS past_due_us, NULL AS billing_reason, NULL AS subscription_id, NULL AS benefit_id, NULL AS is_granted,
     NULL AS is_revoked, NULL AS revoked_us
-    FROM billing_customers WHERE external_id = ?1 AND blocked_us IS NOT NULL
+    FROM billing_blocked_users WHERE user_id = ?1
   UNION ALL
   SELECT 'subscription', id, customer_id, product_id, status, created_us, current_period_start_us,
     current_period_end_us, cancel_at_period_end, ends_us, past_due_us, NULL, NULL, NULL, NULL, NULL, NULL
@@ -84,6 +84,25 @@ export function readHoldings({ results }: D1Result): Holdings {
 
 export function followedCustomerOf(db: D1Database, userId: string): D1PreparedStatement {
   return db.prepare(`SELECT id, external_id, email, name FROM billing_customers WHERE id = (${FOLLOWED})`).bind(userId);
+}
+
+/** Whether a user is blocked: before and after any customer. */
+export async function isBlocked(db: D1Database, userId: string): Promise<boolean> {
+  return (await db.prepare("SELECT 1 FROM billing_blocked_users WHERE user_id = ?1").bind(userId).first()) !== null;
+}
+
+/** Whether a user has or had a trial, of whichever product, also as a customer that was deleted since. */
+export async function hadTrial(db: D1Database, userId: string): Promise<boolean> {
+  const found = await db
+    .prepare(
+      `SELECT 1 FROM billing_subscriptions WHERE app_user_id = ?1 AND trial_end_us IS NOT NULL
+       UNION ALL SELECT 1 FROM billing_customers c CROSS JOIN billing_subscriptions s
+         WHERE c.external_id = ?1 AND s.customer_id = c.id AND s.trial_end_us IS NOT NULL
+       LIMIT 1`,
+    )
+    .bind(userId)
+    .first();
+  return found !== null;
 }
 
 /** All the user's own subscriptions, newest first: rows of `SubscriptionRow`. */

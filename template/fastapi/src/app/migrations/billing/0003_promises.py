@@ -30,12 +30,12 @@ def upgrade() -> None:
     op.add_column("billing_customers", sa.Column("erased_us", sa.BigInteger(), nullable=True))
     for table, column in (("billing_customers", "reconcile_failures"), ("billing_access", "check_failures")):
         op.add_column(table, sa.Column(column, sa.BigInteger(), nullable=False, server_default=sa.text("0")))
-    op.create_index(op.f("ix_billing_checkouts_status"), "billing_checkouts", ["status", "created_us"])
+    op.create_index(op.f("ix_billing_checkouts_status_created_us"), "billing_checkouts", ["status", "created_us"])
 
 
 def downgrade() -> None:
     """Take them away."""
-    op.drop_index(op.f("ix_billing_checkouts_status"), "billing_checkouts")
+    op.drop_index(op.f("ix_billing_checkouts_status_created_us"), "billing_checkouts")
     for table, column in (("billing_customers", "reconcile_failures"), ("billing_access", "check_failures")):
         op.drop_column(table, column)
     op.drop_column("billing_customers", "erased_us")
