@@ -183,6 +183,32 @@ class TestMembers:
         assert benefits(database, "user_2", NOW + SECOND) == (["beta"] if kept else [])
 
 
+def test_benefits_follow_the_buyer_of_their_purchase(database: Database) -> None:
+    made_for = {"app_user_id": "user_2"}
+    owner = member()
+    of_order: Json = {"subscription_id": None, "order_id": "o1", "member_id": "m1", "member": owner}
+    apply(
+        database,
+        event("member.created", owner),
+        event("subscription.active", subscription(metadata=made_for)),
+        event("order.paid", order(metadata=made_for)),
+        event("benefit_grant.created", grant("beta", "g1")),
+        event("benefit_grant.created", grant("gold", "g2", **of_order)),
+        event("benefit_grant.created", grant("other", "g3", subscription_id=None)),
+    )
+    theirs = [benefit.id for benefit in decision_for(database, "user_2").benefits]
+    assert theirs == ["benefit-beta", "benefit-gold"]
+    assert [benefit.id for benefit in decision_for(database).benefits] == ["benefit-other"]
+
+
+def test_a_grant_has_the_buyers_access_compared(database: Database) -> None:
+    apply(database, event("subscription.active", subscription(metadata={"app_user_id": "user_2"})))
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM billing_access")
+    apply(database, event("benefit_grant.created", grant(), 1))
+    assert {row["user_id"] for row in rows_of(database, "billing_access")} == {"user_1", "user_2"}
+
+
 def test_a_blocked_user_has_nothing_on_any_customer(database: Database) -> None:
     apply(database, event("subscription.active", subscription()))
     with database.write() as connection:

@@ -157,7 +157,7 @@ class PolarStandIn:
                 return self._update_subscription(subscription_id, seen.body)
             case ["GET", "v1", "subscriptions", subscription_id]:
                 return _found(s for s in [self.subscriptions.get(subscription_id)] if s)
-            case ["GET", "v1", "orders" | "benefit-grants"]:
+            case ["GET", "v1", "orders" | "benefit-grants" | "disputes"]:
                 return _page([], seen.query)
         return _json({"error": "ResourceNotFound", "detail": "Not found"}, 404)
 

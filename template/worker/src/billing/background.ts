@@ -96,8 +96,9 @@ function counting(polar: PolarReader): { reader: PolarReader; used: () => number
     if (Array.isArray(found)) used += Math.max(0, Math.ceil(found.length / PAGE_SIZE) - 1);
     return found;
   };
-  const { checkout } = polar;
+  const { checkout, disputes } = polar;
   const reader: PolarReader = {
+    ...(disputes === undefined ? {} : { disputes: (id: string) => counted(disputes.call(polar, id)) }),
     ...(checkout === undefined ? {} : { checkout: (id: string) => counted(checkout.call(polar, id)) }),
     customerState: (id) => counted(polar.customerState(id)),
     subscriptions: (id) => counted(polar.subscriptions(id)),

@@ -13,6 +13,7 @@ import {
   getSubscriptions,
   listBenefitGrants,
   listCustomers,
+  listDisputes,
   listOrders,
   listSubscriptions,
   type models,
@@ -128,6 +129,16 @@ export class PolarApi implements PolarReader {
 
   grants(customerId: string): Promise<PolarObject[]> {
     return orGone(all((paging) => listBenefitGrants(this.#core)({ customer_id: customerId, ...paging })));
+  }
+
+  /** Null where the token may not read disputes: then nothing is known of them. */
+  async disputes(orderId: string): Promise<PolarObject[] | null> {
+    try {
+      return await all((paging) => listDisputes(this.#core)({ order_id: orderId, ...paging }));
+    } catch (error) {
+      if (error instanceof PolarApiError && error.status === 403) return null;
+      throw error;
+    }
   }
 
   async #findCustomer(externalId: string): Promise<PolarObject | null> {

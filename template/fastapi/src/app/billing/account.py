@@ -40,3 +40,9 @@ def live_subscriptions(db: Database, user_id: str) -> list[AnyRow]:
     with db.read() as connection:
         rows = repository.subscriptions_of(connection, user_id)
     return [row for row in rows if row.status in LIVE]
+
+
+def has_purchases(db: Database, user_id: str) -> bool:
+    """Whether the user has bought anything, on whichever customer it lies."""
+    with db.read() as connection:
+        return bool(repository.subscriptions_of(connection, user_id) or repository.orders_of(connection, user_id))

@@ -126,6 +126,15 @@ class PolarApi:
         """Return all benefit grants of a customer, revoked ones included."""
         return self.pages("/v1/benefit-grants/", {"customer_id": customer_id})
 
+    def disputes(self, order_id: str) -> list[Json] | None:
+        """Return the disputes of an order; None where the token may not read them: then nothing is known of them."""
+        try:
+            return list(self.pages("/v1/disputes/", {"order_id": order_id}))
+        except PolarApiError as error:
+            if error.status == 403:
+                return None
+            raise
+
     # Transport
 
     def pages(self, path: str, query: Mapping[str, object], max_pages: int = MAX_PAGES) -> Iterator[Json]:

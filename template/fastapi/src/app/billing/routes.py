@@ -127,7 +127,14 @@ def checkout_status(billing: BillingDep, user: CurrentUser, checkout_id: str, no
     tags=["billing"],
     summary="Open Polar's customer portal",
     responses=errors(
-        "invalid_body", "unauthorized", "no_customer", "rate_limited", "polar_error", "unavailable", "demo_catalogue"
+        "invalid_body",
+        "unauthorized",
+        "no_customer",
+        "customer_mismatch",
+        "rate_limited",
+        "polar_error",
+        "unavailable",
+        "demo_catalogue",
     ),
     openapi_extra=documented(PortalBody, {}, optional=True),
 )
