@@ -6,7 +6,7 @@ import type { PolarObject } from "../src/billing/read";
 import { holdingsOf } from "../src/billing/store/holdings-store";
 import { formatInstant } from "../src/billing/time";
 import * as polar from "./support/deliveries";
-import { countingDb, event, NOW, rows, TEST_CATALOG, type EventJson, uuid } from "./support/deliveries";
+import { countingDb, type EventJson, event, NOW, rows, TEST_CATALOG, uuid } from "./support/deliveries";
 
 const ALICE = polar.customer(100, { external_id: "alice" });
 const BOB = polar.customer(101, { external_id: "bob" });
@@ -174,7 +174,11 @@ test("benefits follow the buyer of their purchase, whoever's customer it landed 
     event("subscription.created", 1, bought),
     event("order.paid", 2, once),
     event("benefit_grant.created", 3, polar.grant(400, ALICE, { subscription_id: bought.id })),
-    event("benefit_grant.created", 4, polar.grant(401, ALICE, { order_id: once.id, benefit_id: uuid(51), member_id: owner.id, member: owner })),
+    event(
+      "benefit_grant.created",
+      4,
+      polar.grant(401, ALICE, { order_id: once.id, benefit_id: uuid(51), member_id: owner.id, member: owner }),
+    ),
     event("benefit_grant.created", 5, polar.grant(402, ALICE, { benefit_id: uuid(52) })),
   );
   const ids = async (user: string) => (await access(user)).benefits.map(({ id }) => id);

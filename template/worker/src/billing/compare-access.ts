@@ -4,7 +4,14 @@ import type { Catalog } from "./catalog-types";
 import { errorName, logError } from "./log";
 import { decide, type Verdict } from "./policy";
 import { accessReaction, type Reactions } from "./reactions";
-import { type AccessRow, markUsers, postponeCheck, settleAccess, usersToCheck, usersToSettle } from "./store/access-store";
+import {
+  type AccessRow,
+  markUsers,
+  postponeCheck,
+  settleAccess,
+  usersToCheck,
+  usersToSettle,
+} from "./store/access-store";
 import { holdingsOf, readHoldings } from "./store/holdings-store";
 import { addForAccess } from "./store/reaction-store";
 import { markForReconciliation } from "./store/reconcile-store";

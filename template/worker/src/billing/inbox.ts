@@ -163,10 +163,7 @@ function mark(db: D1Database, { table }: Projection, { row, customer }: Snapshot
   if (PERSONAL.has(table)) return [markForCheck(db, customer.id, now)];
   // Nothing else tells of a dispute: Polar takes the benefits of its order away.
   const isSuspect = table === PROJECTIONS.benefit_grant.table && row.is_revoked === 1 && row.order_id !== null;
-  return [
-    markOwners(db, customer.id, row, now),
-    ...(isSuspect ? [markForReconciliation(db, customer.id, now)] : []),
-  ];
+  return [markOwners(db, customer.id, row, now), ...(isSuspect ? [markForReconciliation(db, customer.id, now)] : [])];
 }
 
 function parse(body: Uint8Array): unknown {

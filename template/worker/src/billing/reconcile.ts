@@ -117,7 +117,10 @@ function driftIn(kind: Difference["kind"], { snapshots, listed }: Fetched, store
     const old = known.get(id);
     if (old === undefined) return [{ kind, id, column: null, here: null, polar: null }];
     const learnt = kind === "customer" && old.external_id === null && customer?.externalId != null;
-    const changes = { ...(learnt && { external_id: customer.externalId }), ...changedColumns(old, withoutErased(row, old)) };
+    const changes = {
+      ...(learnt && { external_id: customer.externalId }),
+      ...changedColumns(old, withoutErased(row, old)),
+    };
     return Object.entries(changes).map(([column, value]) => ({
       kind,
       id,
