@@ -6,7 +6,7 @@ import type { PolarObject } from "../src/billing/read";
 import { holdingsOf } from "../src/billing/store/holdings-store";
 import { formatInstant } from "../src/billing/time";
 import * as polar from "./support/deliveries";
-import { countingDb, type EventJson, event, NOW, TEST_CATALOG } from "./support/deliveries";
+import { countingDb, type EventJson, event, NOW, rows, TEST_CATALOG, uuid } from "./support/deliveries";
 
 const ALICE = polar.customer(100, { external_id: "alice" });
 const BOB = polar.customer(101, { external_id: "bob" });
@@ -165,9 +165,40 @@ describe("benefits", () => {
   });
 });
 
+test("benefits follow the buyer of their purchase, whoever's customer it landed on", async () => {
+  const bought = polar.subscription(200, ALICE, { metadata: { app_user_id: "bob" } });
+  const once = polar.order(300, ALICE, { metadata: { app_user_id: "bob" } });
+  const owner = polar.member(500, ALICE);
+  await apply(
+    event("member.created", 0, owner),
+    event("subscription.created", 1, bought),
+    event("order.paid", 2, once),
+    event("benefit_grant.created", 3, polar.grant(400, ALICE, { subscription_id: bought.id })),
+    event(
+      "benefit_grant.created",
+      4,
+      polar.grant(401, ALICE, { order_id: once.id, benefit_id: uuid(51), member_id: owner.id, member: owner }),
+    ),
+    event("benefit_grant.created", 5, polar.grant(402, ALICE, { benefit_id: uuid(52) })),
+  );
+  const ids = async (user: string) => (await access(user)).benefits.map(({ id }) => id);
+  expect(await ids("bob")).toEqual([uuid(50), uuid(51)]);
+  expect(await ids("alice")).toEqual([uuid(52)]);
+  const checked = (await rows<{ user_id: string }>("billing_access")).map(({ user_id: id }) => id);
+  expect(checked).toContain("bob");
+});
+
+test("a grant has the buyer's access compared", async () => {
+  const bought = polar.subscription(200, ALICE, { metadata: { app_user_id: "bob" } });
+  await apply(event("subscription.created", 1, bought));
+  await env.DB.prepare("DELETE FROM billing_access").run();
+  await apply(event("benefit_grant.created", 2, polar.grant(400, ALICE, { subscription_id: bought.id })));
+  expect(await rows("billing_access")).toMatchObject([{ user_id: "alice" }, { user_id: "bob" }]);
+});
+
 test("a blocked user has no access, through whichever customer", async () => {
   await apply(event("subscription.created", 1, polar.subscription(200, ALICE)));
-  await env.DB.prepare("UPDATE billing_customers SET blocked_us = 1").run();
+  await env.DB.prepare("INSERT INTO billing_blocked_users (user_id, blocked_us) VALUES ('alice', 1)").run();
   expect(await access("alice")).toMatchObject({ access: false, reason: "blocked" });
 });
 

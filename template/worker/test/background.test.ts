@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { accessOf } from "../src/billing/access";
+import { accountOf } from "../src/billing/account";
 import { runBackground } from "../src/billing/background";
 import { compareAccess } from "../src/billing/compare-access";
 import { findDisagreements } from "../src/billing/disagreement";
@@ -11,7 +12,7 @@ import { driftOf, PolarGone, type PolarReader, reconcileCustomer } from "../src/
 import { retain } from "../src/billing/retention";
 import { DAY_US, formatInstant, MINUTE_US, SECOND_US } from "../src/billing/time";
 import * as polar from "./support/deliveries";
-import { deliver, event, NOW, rows, TEST_CATALOG, uuid } from "./support/deliveries";
+import { deliver, event, NOW, rows, TEAM, TEST_CATALOG, uuid } from "./support/deliveries";
 
 const OWNER = polar.customer(100);
 const SUBSCRIPTION = polar.subscription(200, OWNER);
@@ -301,6 +302,54 @@ function reader(parts: Partial<Record<keyof PolarReader, unknown>> = {}): PolarR
   };
 }
 
+describe("a dispute of a one-time purchase", () => {
+  const TAKEN = polar.grant(400, OWNER, { order_id: ORDER.id, is_granted: false, is_revoked: true });
+  const dispute = (status: string, seconds = 0) => ({ status, created_at: formatInstant(NOW + seconds * SECOND_US) });
+  const asked = vi.fn();
+
+  function withDisputes(disputes: unknown, parts = {}): PolarReader {
+    asked.mockClear();
+    const found = async (id: string) => {
+      asked(id);
+      return disputes as PolarObject[] | null;
+    };
+    return { ...reader({ subscriptions: [], grants: [TAKEN], ...parts }), disputes: found };
+  }
+
+  test.each([
+    [[dispute("needs_response")], false],
+    [[dispute("under_review")], false],
+    [[dispute("lost")], false],
+    [[dispute("won")], true],
+    [[dispute("lost"), dispute("won", 1)], true],
+    [[dispute("needs_response", 1), dispute("won")], false],
+    [[], true],
+    [null, true],
+  ])("takes it away until it is won: %j leaves %s", async (disputes, expected) => {
+    await deliver(event("order.paid", 1, ORDER));
+    await deliver(event("benefit_grant.revoked", 2, TAKEN));
+    expect(await rows("billing_customers")).toMatchObject([{ reconcile_us: NOW }]);
+    const deps = { polar: withDisputes(disputes), reactions: {}, retentionDays: 90, callsPerRun: 40 };
+    await runBackground(env.DB, deps, NOW);
+    expect(asked.mock.calls).toEqual([[ORDER.id]]);
+    const access = () => accessOf(env.DB, "user_100", NOW, TEST_CATALOG);
+    expect((await access()).products.length > 0).toBe(expected);
+    expect((await access()).reason).toBe(expected ? "purchased" : "disputed");
+    await deliver(event("order.updated", 5, ORDER));
+    expect((await access()).products.length > 0).toBe(expected);
+  });
+
+  test.each([
+    [{ grants: [{ ...TAKEN, is_granted: true, is_revoked: false }] }],
+    [{ grants: [{ ...TAKEN, order_id: uuid(301) }] }],
+    [{ orders: [{ ...ORDER, refunded_amount: 100 }] }],
+    [{ orders: [{ ...ORDER, status: "refunded" }] }],
+  ])("is asked about only where there may be one (%#)", async (parts) => {
+    await reconcileCustomer(env.DB, withDisputes([dispute("lost")], parts), uuid(100), NOW);
+    expect(asked).not.toHaveBeenCalled();
+  });
+});
+
 describe("reconciling", () => {
   const stale = { ...SUBSCRIPTION, status: "past_due", past_due_at: formatInstant(NOW - 30 * DAY_US) };
   const later = NOW + DAY_US;
@@ -539,4 +588,63 @@ describe("the background run", () => {
     await runBackground(env.DB, { ...deps, polar: null }, NOW + MINUTE_US);
     expect(await rows("billing_orders")).toHaveLength(1);
   });
+});
+
+test("what was erased stays away until the customer is deleted", async () => {
+  const owner = polar.member(500, OWNER);
+  await deliver(event("customer.created", 0, OWNER));
+  await deliver(event("member.created", 1, owner));
+  await env.DB.batch([
+    env.DB.prepare("UPDATE billing_customers SET email = NULL, name = NULL, erased_us = ?").bind(NOW),
+    env.DB.prepare("UPDATE billing_members SET email = NULL, name = NULL"),
+  ]);
+  const nothing = reader({ customerState: polar.state(OWNER), subscriptions: [], orders: [], grants: [] });
+  expect(await reconcileCustomer(env.DB, nothing, uuid(100), NOW)).toMatchObject({ created: 0, updated: 0 });
+  expect(await driftOf(env.DB, nothing, uuid(100))).toEqual([]);
+  await deliver(event("customer.updated", 5, { ...OWNER, name: "Eve" }));
+  await deliver(event("member.updated", 5, { ...owner, name: "Eve" }));
+  await deliver(event("subscription.active", 6, SUBSCRIPTION));
+  const team = polar.customer(101);
+  await deliver(event("member.created", 7, polar.member(501, team, { external_id: "user_100", role: "member" })));
+  await deliver(event("member.created", 8, polar.member(502, team)));
+  const found = [...(await rows("billing_customers")), ...(await rows("billing_members"))];
+  expect(found.filter(({ email }) => email !== null).map(({ id }) => id)).toEqual([uuid(502)]);
+  const events = await rows("billing_webhook_events");
+  expect(events.filter(({ customer_id: id }) => id === uuid(100)).map(({ body }) => body)).toEqual(Array(5).fill(null));
+});
+
+describe("a plan for life", () => {
+  const END = "9999-12-31T23:59:59.999999Z";
+
+  test("ends in the year 9999, and that can be written", async () => {
+    await deliver(event("subscription.active", 0, { ...SUBSCRIPTION, current_period_end: END }));
+    const { access, subscriptions } = await accountOf(env.DB, "user_100", NOW, TEST_CATALOG);
+    expect([access.until, subscriptions[0]?.current_period_end]).toEqual([END, END]);
+    await compareAccess(env.DB, {}, NOW, TEST_CATALOG);
+    expect(await rows("billing_access")).toMatchObject([{ access: 1 }]);
+  });
+});
+
+test("a user who cannot be compared holds up no other", async () => {
+  vi.spyOn(console, "error").mockReturnValue();
+  await deliver(event("subscription.active", 0, SUBSCRIPTION));
+  await deliver(event("subscription.active", 1, polar.subscription(201, polar.customer(101), { product_id: TEAM })));
+  const broken = new Proxy(TEST_CATALOG, {
+    get(target, name) {
+      if (name !== "products" || !failing) return Reflect.get(target, name);
+      failing = false;
+      throw new RangeError("out of reach");
+    },
+  });
+  let failing = true;
+  await compareAccess(env.DB, {}, NOW, broken);
+  failing = true;
+  await compareAccess(env.DB, {}, NOW + MINUTE_US, broken);
+  expect(await rows("billing_access")).toMatchObject([
+    { check_failures: 2, check_us: NOW + 3 * MINUTE_US },
+    { access: 1, check_failures: 0 },
+  ]);
+  failing = false;
+  await compareAccess(env.DB, {}, NOW + 3 * MINUTE_US, broken);
+  expect(await rows("billing_access")).toMatchObject([{ access: 1, check_failures: 0 }, { access: 1 }]);
 });

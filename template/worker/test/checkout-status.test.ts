@@ -38,10 +38,10 @@ describe("the state of a checkout", () => {
   it.each([
     ["open", "pending"],
     ["confirmed", "confirmed"],
-    ["succeeded", "succeeded"],
+    ["succeeded", "confirmed"],
     ["failed", "failed"],
     ["expired", "expired"],
-  ])("%s at Polar is %s", async (status, state) => {
+  ])("%s at Polar is %s without a purchase", async (status, state) => {
     atPolar(status);
     expect((await ask()).json).toEqual({ state, access: false });
     expect(await row()).toEqual({ status, version: 0 });
@@ -49,8 +49,19 @@ describe("the state of a checkout", () => {
 
   it.each(["succeeded", "failed", "expired"])("%s is final: Polar is not asked", async (status) => {
     await addRow(status);
-    expect((await ask()).json.state).toBe(status);
+    expect((await ask()).json.state).toBe(status === "succeeded" ? "confirmed" : status);
     expect(polar.sent).toEqual([]);
+  });
+
+  it("is succeeded only with the purchase, whatever that gives, or with access", async () => {
+    await addRow("succeeded");
+    await addCustomer("c1", "alice");
+    await addSubscription("s1", "c1", PRODUCTS.free.id, { checkout_id: ID });
+    expect((await ask("alice", ID, { catalog: TEST_CATALOG })).json).toEqual({ state: "succeeded", access: false });
+    await env.DB.prepare("UPDATE billing_subscriptions SET checkout_id = NULL").run();
+    expect((await ask("alice", ID, { catalog: TEST_CATALOG })).json).toEqual({ state: "confirmed", access: false });
+    await env.DB.prepare("UPDATE billing_subscriptions SET product_id = ?").bind(PRODUCTS.pro.id).run();
+    expect((await ask("alice", ID, { catalog: TEST_CATALOG })).json).toEqual({ state: "succeeded", access: true });
   });
 
   it("is not found for another user, for an unknown id, and for what is no id", async () => {
@@ -122,7 +133,7 @@ describe("a purchase that we have not heard of", () => {
     const end = new Date(Date.now() + 86_400_000).toISOString();
     polar.addSubscription(id, PRODUCTS.pro.id, { checkout_id: ID, current_period_end: end });
     atPolar("succeeded", { customer_id: id });
-    expect((await askWithCatalog()).json).toEqual({ state: "succeeded", access: false });
+    expect((await askWithCatalog()).json).toEqual({ state: "confirmed", access: false });
     const api = new PolarApi({ accessToken: TOKEN, environment: "sandbox", baseUrl: POLAR_URL });
     await runBackground(env.DB, { polar: api, reactions: {}, retentionDays: 90, callsPerRun: 40 }, Date.now() * 1000);
     expect((await askWithCatalog()).json).toEqual({ state: "succeeded", access: true });
@@ -142,5 +153,67 @@ describe("a purchase that we have not heard of", () => {
     atPolar("succeeded");
     await ask();
     expect(await mark()).toBeNull();
+  });
+});
+
+describe("a checkout that nobody polls", () => {
+  const CREATED = 1_795_000_000_000_000;
+  const MINUTE = 60_000_000;
+  const api = new PolarApi({ accessToken: TOKEN, environment: "sandbox", baseUrl: POLAR_URL });
+
+  beforeEach(() => env.DB.prepare("UPDATE billing_checkouts SET created_us = ?").bind(CREATED).run());
+
+  function run(minutes: number, reader: PolarApi = api) {
+    const deps = { polar: reader, reactions: {}, retentionDays: 90, callsPerRun: 40 };
+    return runBackground(env.DB, deps, CREATED + minutes * MINUTE);
+  }
+
+  function asked() {
+    return polar.requests("GET", "/v1/checkouts/").length;
+  }
+
+  it("is asked about after ten minutes, an hour, six, and when it has ended", async () => {
+    atPolar("open");
+    const counts = [];
+    for (const minutes of [9, 10, 11, 59, 60, 61, 359, 360, 1499, 1500, 1501, 4000]) {
+      await run(minutes);
+      counts.push(asked());
+    }
+    expect(counts).toEqual([0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 4]);
+  });
+
+  it("has its customer reconciled where it succeeded, though the buyer has no customer here", async () => {
+    const id = String(polar.addCustomer("alice", "a@example.com").id);
+    const end = new Date(CREATED / 1000 + 86_400_000).toISOString();
+    polar.addSubscription(id, PRODUCTS.pro.id, { checkout_id: ID, current_period_end: end });
+    atPolar("succeeded", { customer_id: id });
+    await run(10);
+    const bought = await env.DB.prepare("SELECT checkout_id FROM billing_subscriptions").first("checkout_id");
+    expect(bought).toBe(ID);
+    await run(60);
+    expect(asked()).toBe(1);
+  });
+
+  it("is asked about again at once when Polar is back", async () => {
+    vi.spyOn(console, "error").mockReturnValue();
+    atPolar("open");
+    polar.interrupt = () => json(503, {});
+    await expect(run(10)).rejects.toThrow();
+    polar.interrupt = undefined;
+    await run(11);
+    await run(12);
+    expect(asked()).toBe(2);
+  });
+
+  it("stands in nobody's way when Polar does not know it", async () => {
+    vi.spyOn(console, "error").mockReturnValue();
+    const other = ID.replace("0", "1");
+    await env.DB.prepare("INSERT INTO billing_checkouts (id, user_id, status, created_us) VALUES (?, 'bob', 'open', ?)")
+      .bind(other, CREATED - 1)
+      .run();
+    polar.checkouts.set(other, { id: other, status: "expired" });
+    await run(11);
+    const { results } = await env.DB.prepare("SELECT status FROM billing_checkouts ORDER BY created_us").all();
+    expect(results).toEqual([{ status: "expired" }, { status: "open" }]);
   });
 });

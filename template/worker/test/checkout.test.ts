@@ -251,6 +251,20 @@ describe("a user with a subscription", () => {
     expect(polar.sent).toEqual([]);
   });
 
+  it("does not buy a second one beside a paused one: both would run when it resumes", async () => {
+    await addSubscription("s1", "c1", PRODUCTS.pro.id, { status: "paused" });
+    const { status, json } = await buy({ product: "team" });
+    expect([status, json.error]).toEqual([409, "has_subscription"]);
+    expect(json.message).toContain("resume");
+    expect(polar.sent).toEqual([]);
+  });
+
+  it("does not turn into a paid one what Polar does not upgrade", async () => {
+    await addSubscription("s1", "c1", PRODUCTS.free.id, { amount: 0 });
+    polar.interrupt = () => invalid("subscription_id", "Only free subscriptions can be upgraded.");
+    expect((await buy({ product: "pro" })).json.error).toBe("has_subscription");
+  });
+
   it.each(["canceled", "unpaid", "incomplete_expired"])("buys another when the old one is %s", async (status) => {
     await addSubscription("s1", "c1", PRODUCTS.pro.id, { status });
     expect((await buy({ product: "team" })).status).toBe(201);
@@ -276,7 +290,42 @@ describe("a user with a subscription", () => {
   });
 });
 
+describe("a user who had a trial", () => {
+  const several = { ...TEST_CATALOG, organization: { ...TEST_CATALOG.organization, allowMultipleSubscriptions: true } };
+
+  it.each([
+    ["has one", "c1", { status: "trialing" }],
+    ["had one", "c1", { status: "canceled" }],
+    ["had one on another customer", "c2", {}],
+  ])("and %s gets no second one", async (_, customer, more) => {
+    await addCustomer("c1", user);
+    await addCustomer("c2", `${user}x`);
+    await buy({ product: "pro" }, { catalog: several });
+    await addSubscription("s1", customer, PRODUCTS.pro.id, { trial_end_us: 1, app_user_id: user, ...more });
+    await buy({ product: "team" }, { catalog: several });
+    await buy({ product: "book" }, { catalog: several });
+    expect(created().map((body) => body?.allow_trial)).toEqual([undefined, false, undefined]);
+  });
+
+  it("gets none either after that customer was deleted", async () => {
+    await addCustomer("c1", user);
+    await addSubscription("s1", "c1", PRODUCTS.pro.id, { trial_end_us: 1 });
+    await env.DB.prepare("UPDATE billing_customers SET deleted_us = 2").run();
+    await buy({ product: "pro" });
+    expect(created()[0]?.allow_trial).toBe(false);
+  });
+});
+
 describe("when it cannot be", () => {
+  it.each([true, false])("refuses a blocked user, with a customer: %s", async (known) => {
+    if (known) await addCustomer("c1", user);
+    await env.DB.prepare("INSERT INTO billing_blocked_users (user_id, blocked_us) VALUES (?, 1)").bind(user).run();
+    const { status, json } = await buy({ product: "book" }, { email: "ann@example.com" });
+    expect([status, json.error]).toEqual([403, "blocked"]);
+    expect(polar.sent).toEqual([]);
+    expect((await buy({ product: "book" }, { user: `${user}x` })).status).toBe(201);
+  });
+
   it("says that demo products cannot be bought", async () => {
     const { status, json } = await buy({ product: "pro" }, { env: bindings({ POLAR_SERVER: "demo" }) });
     expect([status, json.error]).toEqual([503, "demo_catalogue"]);

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
-import { APP_URL, addCustomer, bindings, type Call, call } from "./support/app";
+import { APP_URL, addCustomer, addSubscription, bindings, type Call, call } from "./support/app";
 import { POLAR_URL, PolarStandIn } from "./support/polar-api";
 
 let polar: PolarStandIn;
@@ -53,6 +53,13 @@ describe("the portal", () => {
       expect(json).toEqual({ url: `${POLAR_URL}/portal/${mallory}` });
     }
     expect(polar.sent.every(({ body }) => body?.customer_id === mallory)).toBe(true);
+  });
+
+  it("says so where the purchases lie on another's customer, and does not open that", async () => {
+    await addSubscription("s1", alice, "p1", { app_user_id: "bob" });
+    const { status, json } = await open({ user: "bob" });
+    expect([status, json.error]).toEqual([409, "customer_mismatch"]);
+    expect(polar.sent).toEqual([]);
   });
 
   it("does not open for a deleted customer", async () => {

@@ -1,16 +1,35 @@
 """What is done in the background besides: retention, and customer states that disagree with our rows."""
 
-import pytest
+from typing import Any
 
-from app.billing import background
+import pytest
+from sqlalchemy import Connection
+
+from app.billing import access, background
+from app.billing import compare_access as comparing
+from app.billing.account import account_of
 from app.billing.background import Background, run_background
+from app.billing.compare_access import compare_access
 from app.billing.monitor import report_stuck
+from app.billing.policy import Decision
 from app.billing.reactions import Delivery, Handlers
 from app.billing.tables import reactions as outbox
 from app.billing.tables import webhook_events
 from app.billing.time import DAY, MINUTE
 from app.database import Database
-from tests.support.deliveries import NOW, Json, apply, customer, event, grant, order, rows_of, state, subscription
+from tests.support.deliveries import (
+    CATALOG,
+    NOW,
+    Json,
+    apply,
+    customer,
+    event,
+    grant,
+    order,
+    rows_of,
+    state,
+    subscription,
+)
 
 
 def mark(database: Database) -> int | None:
@@ -136,3 +155,34 @@ class TestMonitor:
 
 def ignore(_payload: object, _delivery: Delivery) -> None:
     """Do nothing."""
+
+
+def test_a_plan_for_life_ends_in_the_year_9999(database: Database) -> None:
+    end = "9999-12-31T23:59:59.999999Z"
+    apply(database, event("subscription.active", subscription(current_period_end=end)))
+
+    assert account_of(database, "user_1", NOW, CATALOG)["subscriptions"][0]["current_period_end"] == end
+    assert account_of(database, "user_1", NOW, CATALOG)["access"]["until"] == end
+    assert compare_access(database, NOW, 10, {}, CATALOG) == 1
+
+
+def test_a_user_who_cannot_be_compared_holds_up_no_other(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply(database, event("subscription.active", subscription()))
+    apply(database, event("subscription.active", subscription("pro", "s2", customer("c2", "user_2")), 1))
+    decide = access.decide_for
+
+    def fail_for_one(connection: Connection, user_id: str, *rest: Any) -> Decision:
+        if user_id == "user_1":
+            raise OverflowError
+        return decide(connection, user_id, *rest)
+
+    monkeypatch.setattr(comparing, "decide_for", fail_for_one)
+    assert compare_access(database, NOW, 10, {}, CATALOG) == 2
+    compare_access(database, NOW + MINUTE, 10, {}, CATALOG)
+    failed, other = rows_of(database, "billing_access")
+    assert (failed["check_failures"], failed["check_us"]) == (2, NOW + 3 * MINUTE)
+    assert (other["access"], other["check_failures"]) == (True, 0)
+    monkeypatch.undo()
+    compare_access(database, NOW + 3 * MINUTE, 10, {}, CATALOG)
+    settled = rows_of(database, "billing_access")[0]
+    assert (settled["access"], settled["check_failures"]) == (True, 0)

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.billing.account import account_of, followed_customer, live_subscriptions, subscription_json
+from app.billing.account import account_of, followed_customer, live_subscriptions
+from app.billing.projections import subscription_row
+from app.billing.shapes import subscription_shape
 from app.billing.time import DAY, SECOND, to_iso
 from app.database import Database
 from tests.support.deliveries import (
@@ -181,10 +183,36 @@ class TestMembers:
         assert benefits(database, "user_2", NOW + SECOND) == (["beta"] if kept else [])
 
 
+def test_benefits_follow_the_buyer_of_their_purchase(database: Database) -> None:
+    made_for = {"app_user_id": "user_2"}
+    owner = member()
+    of_order: Json = {"subscription_id": None, "order_id": "o1", "member_id": "m1", "member": owner}
+    apply(
+        database,
+        event("member.created", owner),
+        event("subscription.active", subscription(metadata=made_for)),
+        event("order.paid", order(metadata=made_for)),
+        event("benefit_grant.created", grant("beta", "g1")),
+        event("benefit_grant.created", grant("gold", "g2", **of_order)),
+        event("benefit_grant.created", grant("other", "g3", subscription_id=None)),
+    )
+    theirs = [benefit.id for benefit in decision_for(database, "user_2").benefits]
+    assert theirs == ["benefit-beta", "benefit-gold"]
+    assert [benefit.id for benefit in decision_for(database).benefits] == ["benefit-other"]
+
+
+def test_a_grant_has_the_buyers_access_compared(database: Database) -> None:
+    apply(database, event("subscription.active", subscription(metadata={"app_user_id": "user_2"})))
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM billing_access")
+    apply(database, event("benefit_grant.created", grant(), 1))
+    assert {row["user_id"] for row in rows_of(database, "billing_access")} == {"user_1", "user_2"}
+
+
 def test_a_blocked_user_has_nothing_on_any_customer(database: Database) -> None:
     apply(database, event("subscription.active", subscription()))
     with database.write() as connection:
-        connection.exec_driver_sql(f"UPDATE billing_customers SET blocked_us = {NOW}")
+        connection.exec_driver_sql(f"INSERT INTO billing_blocked_users (user_id, blocked_us) VALUES ('user_1', {NOW})")
     apply(database, event("customer.created", NEW), event("order.paid", order(buyer=NEW)))
     decision = decision_for(database)
     assert (decision.access, decision.reason) == (False, "blocked")
@@ -205,7 +233,7 @@ def test_the_account(database: Database) -> None:
         ("s1", "pro", "active"),
         ("s0", "free", "canceled"),
     ]
-    assert account["subscriptions"][0] == subscription_json(CATALOG, subscription())
+    assert account["subscriptions"][0] == subscription_shape(subscription_row(subscription()), CATALOG)
     assert account["orders"] == [
         {
             "id": "o1",

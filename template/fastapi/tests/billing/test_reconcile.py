@@ -34,7 +34,8 @@ class Polar:
     """Answers as it is told; a value that is an exception is raised."""
 
     def __init__(self, **answers: Any) -> None:
-        self.answers: Json = {"state": state(), "subscriptions": [], "orders": [], "grants": []} | answers
+        nothing: Json = {"subscriptions": [], "orders": [], "grants": [], "disputes": []}
+        self.answers: Json = {"state": state(), **nothing} | answers
         self.asked: list[str] = []
         self.meanwhile: Callable[[], object] = lambda: None
         self.anybody = False  # whether the state is of every customer that is asked for
@@ -57,6 +58,12 @@ class Polar:
     def grants(self, customer_id: str) -> Iterator[Json]:
         """Return the grants."""
         yield from self._answer("grants")
+
+    def disputes(self, order_id: str) -> list[Json] | None:
+        """Return the disputes of an order."""
+        self.asked.append(order_id)
+        found: list[Json] | None = self._answer("disputes")
+        return found
 
     def _answer(self, name: str) -> Any:
         answer = self.answers[name]
@@ -125,6 +132,56 @@ def test_a_row_that_an_event_wrote_meanwhile_stays(database: Database) -> None:
     reconcile_customer(database, polar, "c1", NOW)
     assert rows_of(database, "billing_subscriptions")[0]["status"] == "active"
     assert rows_of(database, "billing_orders")[0]["status"] == "paid"
+
+
+def dispute(status: str, second: int = 0) -> Json:
+    return {"id": f"d{second}", "status": status, "created_at": to_iso(NOW + second * SECOND), "order_id": "o1"}
+
+
+TAKEN = grant(subscription_id=None, order_id="o1", is_granted=False, is_revoked=True)
+
+
+@pytest.mark.parametrize(
+    ("disputes", "access"),
+    [
+        ([dispute("needs_response")], False),
+        ([dispute("under_review")], False),
+        ([dispute("lost")], False),
+        ([dispute("won")], True),
+        ([dispute("lost"), dispute("won", 1)], True),
+        ([dispute("needs_response", 1), dispute("won")], False),
+        ([], True),
+        (None, True),
+    ],
+    ids=str,
+)
+def test_a_dispute_takes_a_purchase_away_until_it_is_won(
+    database: Database, disputes: list[Json] | None, access: bool
+) -> None:
+    """Its events tell only that the benefits are gone; whoever wins, Polar gives none back."""
+    polar = Polar(orders=[order()], grants=[TAKEN], disputes=disputes)
+    apply(database, event("order.paid", order()), event("benefit_grant.revoked", TAKEN))
+    assert rows_of(database, "billing_customers")[0]["reconcile_us"] == NOW
+    run_background(Background(database, polar, {}), NOW)
+    decision = decision_for(database)
+    assert (bool(decision.products), "o1" in polar.asked) == (access, True)
+    apply(database, event("order.updated", order(), 5))
+    assert bool(decision_for(database).products) is access
+
+
+@pytest.mark.parametrize(
+    ("bought", "given"),
+    [
+        (order(), TAKEN | {"is_revoked": False, "is_granted": True}),
+        (order(refunded_amount=100), TAKEN),
+        (order(status="refunded"), TAKEN),
+        (order(), TAKEN | {"order_id": "o2"}),
+    ],
+)
+def test_disputes_are_asked_about_only_where_there_may_be_one(database: Database, bought: Json, given: Json) -> None:
+    polar = Polar(orders=[bought], grants=[given])
+    reconcile_customer(database, polar, "c1", NOW)
+    assert polar.asked == ["c1"]
 
 
 def test_a_subscription_that_polar_does_not_list_stays(database: Database) -> None:
@@ -316,3 +373,20 @@ def test_what_differs_only_in_time_zone_is_equal(database: Database) -> None:
     apply(database, event("subscription.active", subscription()), event("customer.created", customer()))
     same = subscription(current_period_end=str(to_iso(NOW + 20 * DAY)).replace("Z", "+00:00"))
     assert reconcile_customer(database, Polar(subscriptions=[same]), "c1", NOW).outcome == "equal"
+
+
+def test_what_was_erased_stays_away_until_the_customer_is_deleted(database: Database) -> None:
+    apply(database, event("customer.created", customer()), event("member.created", member()))
+    with database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE billing_customers SET email = NULL, name = NULL, erased_us = {NOW}")
+        connection.exec_driver_sql("UPDATE billing_members SET email = NULL, name = NULL")
+    assert reconcile_customer(database, Polar(), "c1", NOW).outcome == "equal"
+    assert drift_of(database, Polar(), "c1") == []
+    apply(database, event("customer.updated", customer(name="Eve"), 5), event("member.updated", member(name="Eve"), 5))
+    apply(database, event("subscription.active", subscription(), 6))
+    other = member("m2", customer_id="c2", role="member")
+    apply(database, event("member.created", other, 7), event("member.created", member("m3", "user_9", "c2"), 8))
+    personal = [*rows_of(database, "billing_customers"), *rows_of(database, "billing_members")]
+    assert {row["id"]: row["email"] for row in personal if row["email"]} == {"m3": "m3@example.com"}
+    stored = [row["body"] for row in rows_of(database, "billing_webhook_events") if row["customer_id"] == "c1"]
+    assert stored == [None] * 5

@@ -240,11 +240,30 @@ def test_a_second_subscription_is_fine_where_the_organization_allows_it(open_sho
     assert "subscription_id" not in shop.polar.body_of(*CHECKOUTS)
 
 
-@pytest.mark.parametrize("status", ["canceled", "paused", "unpaid", "incomplete_expired"])
+@pytest.mark.parametrize("status", ["canceled", "unpaid", "incomplete_expired"])
 def test_a_subscription_that_is_over_stands_in_no_way(shop: Shop, status: str) -> None:
     shop.subscription(MONTHLY, status=status)
 
     assert buy(shop, "pro_yearly").status_code == 201
+
+
+def test_nobody_buys_a_second_one_beside_a_paused_one(shop: Shop) -> None:
+    """Both would run when it resumes."""
+    shop.subscription(MONTHLY, status="paused")
+
+    answer = buy(shop, "pro_yearly")
+    assert error_of(answer) == (409, "has_subscription")
+    assert "resume" in answer.json()["message"]
+    assert not shop.polar.requests
+
+
+def test_what_polar_does_not_upgrade_stands_in_the_way(shop: Shop) -> None:
+    """It was free when its last event came."""
+    shop.subscription(FREE, amount=0)
+    problem = [{"type": "value_error", "loc": ["body", "subscription_id"], "msg": "Only free subscriptions …"}]
+    shop.polar.refuse(*CHECKOUTS, 422, "PolarRequestValidationError", problem)
+
+    assert error_of(buy(shop)) == (409, "has_subscription")
 
 
 @pytest.mark.parametrize(("product", "amount"), [(FREE, 0), ("not-in-the-catalogue", 0)])
@@ -275,6 +294,42 @@ def test_the_same_free_plan_is_not_taken_twice(open_shop: Callable[..., Shop], c
     shop.subscription(FREE, amount=0)
 
     assert error_of(buy(shop, "free")) == (409, "has_subscription")
+
+
+@pytest.mark.parametrize("customer", [True, False], ids=["with a customer", "before any"])
+def test_a_blocked_user_buys_nothing(shop: Shop, customer: bool) -> None:
+    if customer:
+        shop.known_customer()
+    shop.insert(tables.blocked_users, user_id="user_1", blocked_us=NOW)
+
+    assert error_of(buy(shop, "lifetime", email="ann@example.com")) == (403, "blocked")
+    assert not shop.polar.requests
+    assert buy(shop, "lifetime", user="user_2").status_code == 201
+
+
+@pytest.mark.parametrize(
+    "trial", [{"status": "active"}, {"status": "canceled"}, {"app_user_id": "user_1", "user": "user_2"}], ids=str
+)
+def test_nobody_gets_a_second_trial(open_shop: Callable[..., Shop], trial: dict[str, Any]) -> None:
+    shop = open_shop(catalog=SEVERAL_ALLOWED)
+    assert buy(shop).status_code == 201
+    assert "allow_trial" not in shop.polar.requests[-1].body
+    shop.subscription(MONTHLY, trial_end_us=NOW - SECOND, **trial)
+
+    assert buy(shop, "pro_yearly").status_code == 201
+    assert shop.polar.requests[-1].body["allow_trial"] is False
+    assert buy(shop, "lifetime").status_code == 201
+    assert "allow_trial" not in shop.polar.requests[-1].body
+    assert buy(shop, user="user_3").status_code == 201
+    assert "allow_trial" not in shop.polar.requests[-1].body
+
+
+def test_a_trial_of_a_deleted_customer_counts(shop: Shop) -> None:
+    shop.subscription(MONTHLY, trial_end_us=NOW - SECOND)
+    shop.update(tables.customers, shop.rows(tables.customers)[0]["id"], deleted_us=NOW)
+
+    assert buy(shop).status_code == 201
+    assert shop.polar.body_of(*CHECKOUTS)["allow_trial"] is False
 
 
 def test_demo_products_are_not_sold(open_shop: Callable[..., Shop]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from app.billing import tables
-from tests.support.app import APP_URL, NOW, SECOND, Shop, error_of
+from tests.support.app import APP_URL, MONTHLY, NOW, SECOND, Shop, error_of
 from tests.support.polar_api import Answer
 
 PATH = "/billing/portal"
@@ -45,6 +45,13 @@ def test_without_a_customer_there_is_no_portal(shop: Shop) -> None:
 
     assert error_of(shop.post(PATH)) == (409, "no_customer")
     assert error_of(shop.post(PATH, user=None)) == (401, "unauthorized")
+    assert not shop.polar.requests
+
+
+def test_purchases_on_anothers_customer_are_named_and_that_portal_stays_closed(shop: Shop) -> None:
+    shop.subscription(MONTHLY, user="user_2", app_user_id="user_1")
+
+    assert error_of(shop.post(PATH)) == (409, "customer_mismatch")
     assert not shop.polar.requests
 
 

@@ -1,4 +1,5 @@
 /** What runs every minute, beside the requests. Each part stands alone: one that fails or hangs does not stop another. */
+import { askOpenCheckouts } from "./checkout-status";
 import { compareAccess } from "./compare-access";
 import { findDisagreements } from "./disagreement";
 import { retryFailed } from "./inbox";
@@ -23,6 +24,8 @@ export interface BackgroundDeps {
 
 /** A customer takes four requests, more with long lists. */
 const CALLS_PER_CUSTOMER = 4;
+/** One call in so many is for checkouts that nobody polls. */
+const SHARE_OF_CHECKOUTS = 4;
 const PAGE_SIZE = 100;
 /** Polar is down, or the token is wrong: asking on is no use. */
 const MAX_FAILURES_PER_RUN = 3;
@@ -64,6 +67,12 @@ async function reconcileDue(db: D1Database, deps: BackgroundDeps, now: number): 
   const mayGoOn = () =>
     used() + CALLS_PER_CUSTOMER <= deps.callsPerRun && Date.now() - began < RECONCILE_SECONDS * 1000;
   const failures: unknown[] = [];
+  if (reader.checkout !== undefined) {
+    // First: whoever has paid waits, and what is found is reconciled below.
+    const { checkout } = reader;
+    const limit = Math.floor(deps.callsPerRun / SHARE_OF_CHECKOUTS);
+    await askOpenCheckouts(db, { checkout }, now, limit).catch((error: unknown) => failures.push(error));
+  }
   const most = Math.floor(deps.callsPerRun / CALLS_PER_CUSTOMER);
   for (const id of await customersToReconcile(db, now, now - RECONCILE_EVERY_US, most)) {
     if (!mayGoOn()) break;
@@ -87,7 +96,10 @@ function counting(polar: PolarReader): { reader: PolarReader; used: () => number
     if (Array.isArray(found)) used += Math.max(0, Math.ceil(found.length / PAGE_SIZE) - 1);
     return found;
   };
+  const { checkout, disputes } = polar;
   const reader: PolarReader = {
+    ...(disputes === undefined ? {} : { disputes: (id: string) => counted(disputes.call(polar, id)) }),
+    ...(checkout === undefined ? {} : { checkout: (id: string) => counted(checkout.call(polar, id)) }),
     customerState: (id) => counted(polar.customerState(id)),
     subscriptions: (id) => counted(polar.subscriptions(id)),
     orders: (id) => counted(polar.orders(id)),

@@ -5,6 +5,17 @@ import { ApiError } from "./errors";
 import { logError } from "./log";
 import { type PolarApi, PolarApiError } from "./polar";
 import type { PolarObject } from "./read";
+import {
+  boughtBy,
+  type CheckoutRow,
+  checkoutOf,
+  dueToAsk,
+  giveTurnBack,
+  markUnlessBought,
+  moveCheckout,
+  type Turn,
+  takeTurn,
+} from "./store/checkout-store";
 import { SECOND_US } from "./time";
 
 /** State of a checkout as clients see it. */
@@ -16,9 +27,9 @@ interface Parts {
   readonly catalog: Catalog;
 }
 
-interface Row {
-  readonly status: string;
-  readonly version: number;
+/** What the background asks Polar about a checkout. */
+export interface CheckoutReader {
+  checkout(id: string): Promise<PolarObject>;
 }
 
 /** Polar's checkout statuses and ours. One that is not listed may still change. */
@@ -32,18 +43,58 @@ const STATES: Readonly<Record<string, CheckoutState>> = {
 const ASK_EVERY_US = 2 * SECOND_US;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** The state of the user's own checkout, and whether the user has access by now. Another's is not found. */
+/**
+ * The state of the user's own checkout, and whether the user has access by now. Another's is not found.
+ *
+ * It is `succeeded` only with the purchase: until that has come, what was paid is `confirmed`.
+ */
 export async function checkoutStatus(
   { db, polar, catalog }: Parts,
   userId: string,
   id: string,
   now: number,
 ): Promise<{ state: CheckoutState; access: boolean }> {
-  const row = UUID.test(id) ? await find(db, id, userId) : null;
+  const row = UUID.test(id) ? await checkoutOf(db, id, userId).first<CheckoutRow>() : null;
   if (row === null) throw new ApiError("not_found");
   const asked = mayChange(row.status) && polar !== null ? await ask(db, polar, id, now) : null;
   const { access } = await accessOf(db, userId, now, catalog);
-  return { state: stateOf(asked ?? row.status), access };
+  const state = stateOf(asked ?? row.status);
+  if (state !== "succeeded" || access || row.bought === 1) return { state, access };
+  const isHere = asked !== null && (await boughtBy(db, id).first("bought")) === 1;
+  return { state: isHere ? "succeeded" : "confirmed", access };
+}
+
+/**
+ * Asks Polar about own checkouts that nobody polls, a few times each: their events may be lost, and a buyer whom no
+ * customer is known of is found by nothing else. Returns how many were asked about.
+ */
+export async function askOpenCheckouts(
+  db: D1Database,
+  polar: CheckoutReader,
+  now: number,
+  limit: number,
+): Promise<number> {
+  const { results } = await dueToAsk(db, now, limit).all<Turn>();
+  for (const before of results) {
+    const turn = await takeTurn(db, before.id, now, before.asked_us).first<Turn>();
+    if (turn === null) continue;
+    try {
+      await adopt(db, await polar.checkout(turn.id), turn, now);
+    } catch (error) {
+      if (error instanceof PolarApiError && isAbout(error)) {
+        logError("checkout_status", { status: error.status, error: error.error });
+        continue;
+      }
+      await giveTurnBack(db, before.id, now, before.asked_us).run();
+      throw error;
+    }
+  }
+  return results.length;
+}
+
+/** Whether a failure is about this checkout: then the next one is asked about, and this one at its next time. */
+function isAbout({ status }: PolarApiError): boolean {
+  return status >= 400 && status < 500 && ![401, 403, 429].includes(status);
 }
 
 function stateOf(status: string): CheckoutState {
@@ -54,20 +105,12 @@ function mayChange(status: string): boolean {
   return ["pending", "confirmed"].includes(stateOf(status));
 }
 
-function find(db: D1Database, id: string, userId: string): Promise<Row | null> {
-  return db
-    .prepare("SELECT status, version FROM billing_checkouts WHERE id = ?1 AND user_id = ?2")
-    .bind(id, userId)
-    .first<Row>();
-}
-
 /** Asks Polar unless somebody did a moment ago; when Polar fails, what we know stands. */
 async function ask(db: D1Database, polar: PolarApi, id: string, now: number): Promise<string | null> {
-  const claimed = await claim(db, id, now);
-  if (claimed === null) return null;
+  const turn = await takeTurn(db, id, now, now - ASK_EVERY_US).first<Turn>();
+  if (turn === null) return null;
   try {
-    const checkout = await polar.checkout(id);
-    return await adopt(db, checkout, id, claimed, now);
+    return await adopt(db, await polar.checkout(id), turn, now);
   } catch (error) {
     if (!(error instanceof PolarApiError)) throw error;
     logError("checkout_status", { status: error.status, error: error.error });
@@ -75,43 +118,16 @@ async function ask(db: D1Database, polar: PolarApi, id: string, now: number): Pr
   }
 }
 
-/** Takes the right to ask, for two seconds: of all who want to know, one does. */
-function claim(db: D1Database, id: string, now: number): Promise<Row | null> {
-  return db
-    .prepare(
-      `UPDATE billing_checkouts SET asked_us = ?2 WHERE id = ?1 AND asked_us <= ?3
-       RETURNING status, version`,
-    )
-    .bind(id, now, now - ASK_EVERY_US)
-    .first<Row>();
-}
-
-/** Writes Polar's answer unless an event came in between; it keeps the version, so that any event is newer. */
+/** Keeps what Polar answered, and has the customer reconciled whose purchase has not come. */
 async function adopt(
   db: D1Database,
   { status, customer_id: customerId }: PolarObject,
-  id: string,
-  before: Row,
+  turn: Turn,
   now: number,
 ): Promise<string | null> {
   if (typeof status !== "string" || STATES[status] === undefined) return null;
-  const move = db
-    .prepare("UPDATE billing_checkouts SET status = ?2 WHERE id = ?1 AND status = ?3 AND version = ?4")
-    .bind(id, status, before.status, before.version);
+  const move = moveCheckout(db, turn, status);
   if (status !== "succeeded" || typeof customerId !== "string") await move.run();
-  else await db.batch([move, markUnlessBought(db, id, customerId, now)]);
+  else await db.batch([move, markUnlessBought(db, turn.id, customerId, now)]);
   return status;
-}
-
-/** A purchase that Polar has and we have not heard of: its customer is reconciled soon. */
-function markUnlessBought(db: D1Database, id: string, customerId: string, now: number): D1PreparedStatement {
-  return db
-    .prepare(
-      `INSERT INTO billing_customers (id, reconcile_us, created_us)
-       SELECT ?2, ?3, 0
-       WHERE NOT EXISTS (SELECT 1 FROM billing_orders WHERE customer_id = ?2 AND checkout_id = ?1)
-         AND NOT EXISTS (SELECT 1 FROM billing_subscriptions WHERE customer_id = ?2 AND checkout_id = ?1)
-       ON CONFLICT (id) DO UPDATE SET reconcile_us = COALESCE(billing_customers.reconcile_us, excluded.reconcile_us)`,
-    )
-    .bind(id, customerId, now);
 }

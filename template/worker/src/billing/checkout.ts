@@ -5,9 +5,10 @@ import { type Body, invalid, requiredString } from "./body";
 import type { Catalog, Price, Product } from "./catalog-types";
 import { ensureCustomer } from "./customers";
 import { ApiError } from "./errors";
-import { isFreeSubscription, isPurchasable } from "./plans";
-import type { CheckoutRequest, PolarApi } from "./polar";
+import { isFreeSubscription, isPurchasable, isUpgradable } from "./plans";
+import { type CheckoutRequest, type PolarApi, PolarApiError } from "./polar";
 import { instant, type PolarObject, requiredId, requiredText, text } from "./read";
+import { hadTrial, isBlocked } from "./store/holdings-store";
 
 export const CHECKOUT_KEYS = ["product", "locale", "amount", "path"] as const;
 export type CheckoutBody = Body<(typeof CHECKOUT_KEYS)[number]>;
@@ -32,6 +33,7 @@ interface Parts {
   readonly polar: PolarApi;
   readonly catalog: Catalog;
   readonly appUrl: string;
+  readonly now: number;
 }
 
 const DEFAULT_PATH = "/billing/success";
@@ -57,17 +59,27 @@ export function readChoice(body: CheckoutBody, catalog: Catalog, appUrl: string)
 
 /** Creates the checkout at Polar, for the signed-in user only. */
 export async function createCheckout(
-  { db, polar, catalog, appUrl }: Parts,
+  { db, polar, catalog, appUrl, now }: Parts,
   { user, ip }: Buyer,
   choice: Choice,
 ): Promise<{ id: string; url: string }> {
+  await refuseBlocked(db, user.id);
   const upgraded = await subscriptionToUpgrade(db, catalog, user.id, choice.product);
   await ensureCustomer(db, polar, user);
-  const request = checkoutRequest(user, ip, choice, appUrl, upgraded);
-  const checkout = await polar.createCheckout(request);
+  const allowsTrial = !choice.product.recurring || !(await hadTrial(db, user.id));
+  const request = checkoutRequest(user, ip, choice, appUrl, { upgraded, allowsTrial });
+  const checkout = await polar.createCheckout(request).catch((error: unknown) => {
+    // "Only free subscriptions can be upgraded.": it has become a paid one, or costs nothing only by a discount.
+    throw error instanceof PolarApiError && error.concerns("subscription_id") ? isHeld(GIVEN) : error;
+  });
   const answer = { id: requiredId(checkout, "id"), url: requiredText(checkout, "url") };
-  await remember(db, checkout, user.id, choice.product.id);
+  await remember(db, checkout, user.id, choice.product.id, now);
   return answer;
+}
+
+/** Answers 403 to a user who is blocked. */
+export async function refuseBlocked(db: D1Database, userId: string): Promise<void> {
+  if (await isBlocked(db, userId)) throw new ApiError("blocked");
 }
 
 /** Where to land in the app after paying; Polar puts the checkout's id in. */
@@ -115,9 +127,19 @@ function allows({ minimum, maximum }: Price, amount: number): boolean {
   return amount >= (minimum ?? 0) && (maximum === null || amount <= maximum);
 }
 
+const PAUSED =
+  "There is a paused subscription: resume it with POST /billing/subscription/resume, or end it with /revoke.";
+const GIVEN =
+  "There is a live subscription that costs nothing: end it with POST /billing/subscription/revoke, then buy this one.";
+
+function isHeld(message: string): ApiError {
+  return new ApiError("has_subscription", { message });
+}
+
 /**
  * The live free subscription that this purchase turns into a paid one (Polar: `subscription_id`), if any.
- * Refuses a second paid subscription where the organization allows one: Polar would, but only at the very end.
+ * Refuses a second paid subscription where the organization allows one: Polar would, but only at the very end. It would
+ * sell one beside a paused one, and both would run when that resumes.
  */
 async function subscriptionToUpgrade(
   db: D1Database,
@@ -126,13 +148,15 @@ async function subscriptionToUpgrade(
   product: Product,
 ): Promise<string | undefined> {
   if (!product.recurring) return undefined;
+  const several = catalog.organization.allowMultipleSubscriptions;
   let upgraded: string | undefined;
   for (const held of await liveSubscriptions(db, userId)) {
-    const isFree = isFreeSubscription(held, catalog);
-    if (isFree && held.product_id !== product.id) upgraded ??= held.id;
-    else if (isFree || !catalog.organization.allowMultipleSubscriptions) {
-      throw new ApiError("has_subscription");
-    }
+    const isFree = isUpgradable(held, catalog);
+    const isPaused = held.status === "paused";
+    if (isFree && !isPaused && held.product_id !== product.id) upgraded ??= held.id;
+    else if (!several && isPaused) throw isHeld(PAUSED);
+    else if (!several && !isFree && isFreeSubscription(held, catalog)) throw isHeld(GIVEN);
+    else if (!several || (isFree && held.product_id === product.id)) throw new ApiError("has_subscription");
   }
   return upgraded;
 }
@@ -142,7 +166,7 @@ function checkoutRequest(
   ip: string | undefined,
   { product, locale, amount, successUrl }: Choice,
   appUrl: string,
-  upgraded: string | undefined,
+  { upgraded, allowsTrial }: { upgraded: string | undefined; allowsTrial: boolean },
 ): CheckoutRequest {
   return {
     products: [product.id],
@@ -154,12 +178,19 @@ function checkoutRequest(
     ...(ip === undefined ? {} : { customer_ip_address: ip }),
     ...(locale === undefined ? {} : { locale }),
     ...(amount === undefined ? {} : { amount }),
+    ...(allowsTrial ? {} : { allow_trial: false }),
     ...(upgraded === undefined ? {} : { subscription_id: upgraded }),
   };
 }
 
 /** Keeps whose checkout it is. Its event may have come first, and knows the rest better. */
-async function remember(db: D1Database, checkout: PolarObject, userId: string, productId: string): Promise<void> {
+async function remember(
+  db: D1Database,
+  checkout: PolarObject,
+  userId: string,
+  productId: string,
+  now: number,
+): Promise<void> {
   await db
     .prepare(
       `INSERT INTO billing_checkouts (id, user_id, customer_id, product_id, subscription_id, status, expires_us, created_us)
@@ -174,7 +205,7 @@ async function remember(db: D1Database, checkout: PolarObject, userId: string, p
       text(checkout, "subscription_id"),
       text(checkout, "status") ?? "open",
       instant(checkout, "expires_at"),
-      instant(checkout, "created_at") ?? 0,
+      instant(checkout, "created_at") ?? now,
     )
     .run();
 }

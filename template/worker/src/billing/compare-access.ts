@@ -1,9 +1,17 @@
 /** Who gained or lost access: the policy's answer against the one that was stored, on events and when time is up. */
 import { CATALOG } from "./catalog";
 import type { Catalog } from "./catalog-types";
+import { errorName, logError } from "./log";
 import { decide, type Verdict } from "./policy";
 import { accessReaction, type Reactions } from "./reactions";
-import { type AccessRow, markUsers, settleAccess, usersToCheck, usersToSettle } from "./store/access-store";
+import {
+  type AccessRow,
+  markUsers,
+  postponeCheck,
+  settleAccess,
+  usersToCheck,
+  usersToSettle,
+} from "./store/access-store";
 import { holdingsOf, readHoldings } from "./store/holdings-store";
 import { addForAccess } from "./store/reaction-store";
 import { markForReconciliation } from "./store/reconcile-store";
@@ -56,8 +64,14 @@ async function settle(
 ): Promise<void> {
   const found = await db.batch(users.map(({ user_id: id }) => holdingsOf(db, id)));
   const statements = users.flatMap((user, index) => {
-    const verdict = decide(readHoldings(found[index] as D1Result), now, catalog);
-    return settleOne(db, user, verdict, reactions, now);
+    try {
+      const verdict = decide(readHoldings(found[index] as D1Result), now, catalog);
+      return settleOne(db, user, verdict, reactions, now);
+    } catch (error) {
+      // Looked at again later, ever less often: the others do not wait for it.
+      logError("access_not_compared", { user_id: user.user_id, error: errorName(error) });
+      return [postponeCheck(db, user.user_id, now)];
+    }
   });
   await db.batch(statements);
 }

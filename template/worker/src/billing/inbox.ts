@@ -13,6 +13,7 @@ import { markForCheck, markOwners } from "./store/access-store";
 import { bodyOf, failedEvents, type InboxEntry, reopen, storeDone, storeFailed } from "./store/inbox-store";
 import { applySnapshot, forgetIfDeleted } from "./store/projection-store";
 import { addForEvent } from "./store/reaction-store";
+import { markForReconciliation } from "./store/reconcile-store";
 import { parseInstant } from "./time";
 
 /** A delivery whose signature was found right. */
@@ -160,7 +161,9 @@ function react(
 function mark(db: D1Database, { table }: Projection, { row, customer }: Snapshot, now: number): D1PreparedStatement[] {
   if (customer === null || WITHOUT_ACCESS.has(table)) return [];
   if (PERSONAL.has(table)) return [markForCheck(db, customer.id, now)];
-  return [markOwners(db, customer.id, row.app_user_id ?? null, now)];
+  // Nothing else tells of a dispute: Polar takes the benefits of its order away.
+  const isSuspect = table === PROJECTIONS.benefit_grant.table && row.is_revoked === 1 && row.order_id !== null;
+  return [markOwners(db, customer.id, row, now), ...(isSuspect ? [markForReconciliation(db, customer.id, now)] : [])];
 }
 
 function parse(body: Uint8Array): unknown {

@@ -7,6 +7,7 @@
 import { CATALOG } from "./catalog";
 import type { Catalog } from "./catalog-types";
 import {
+  DISPUTES_WITHOUT_ACCESS,
   ORDER_POLICY,
   PAST_DUE_GRACE_DAYS,
   RENEWAL_LEEWAY_HOURS,
@@ -39,6 +40,8 @@ export interface HeldOrder {
   readonly created_us: number;
   readonly billing_reason: string | null;
   readonly subscription_id: string | null;
+  /** Of its newest dispute. */
+  readonly dispute_status?: string | null;
 }
 
 /** What the policy reads of a benefit grant, and of the subscription that it came with. */
@@ -140,10 +143,15 @@ export function subscriptionStanding(held: HeldSubscription, now: number): Stand
   }
 }
 
-/** What a one-time purchase gives. A refund in part leaves it, a reversed refund restores it. */
+/**
+ * What a one-time purchase gives. A refund in part leaves it, a reversed refund restores it. A dispute takes it away
+ * until it is won: Polar revokes its benefits at once and gives none back.
+ */
 export function orderStanding(held: HeldOrder): Standing {
-  const open = ORDER_POLICY[held.status] === true;
-  const reason = open ? "purchased" : (ORDER_REASONS[held.status] ?? "unknown_status");
+  const paid = ORDER_POLICY[held.status] === true;
+  const open = paid && !DISPUTES_WITHOUT_ACCESS.includes(held.dispute_status ?? "");
+  const closed = paid ? "disputed" : (ORDER_REASONS[held.status] ?? "unknown_status");
+  const reason = open ? "purchased" : closed;
   return {
     source: "order",
     id: held.id,

@@ -3,6 +3,7 @@ import { followedCustomer } from "./access";
 import { ApiError } from "./errors";
 import { type PolarApi, PolarApiError } from "./polar";
 import { requiredText } from "./read";
+import { hasPurchases } from "./store/holdings-store";
 
 /** A portal session of the user's own customer, good for an hour. */
 export async function openPortal(
@@ -12,7 +13,8 @@ export async function openPortal(
   returnUrl: string,
 ): Promise<{ url: string }> {
   const customer = await followedCustomer(db, userId);
-  if (customer === null) throw new ApiError("no_customer");
+  // The buyer typed in the e-mail address of another customer: the purchase lies there.
+  if (customer === null) throw new ApiError((await hasPurchases(db, userId)) ? "customer_mismatch" : "no_customer");
   const session = await createSession(polar, customer.id, returnUrl);
   return { url: requiredText(session, "customer_portal_url") };
 }

@@ -6,11 +6,12 @@ import { settleConcerned } from "./compare-access";
 import { PROJECTIONS } from "./projections";
 import type { Projection, Row, Snapshot, Value } from "./projections/projection";
 import { type Reactions, reactionsTo } from "./reactions";
-import { type PolarObject, requiredId, requiredObjects, Unreadable } from "./read";
+import { instant, type PolarObject, requiredId, requiredObjects, requiredText, Unreadable } from "./read";
 import { markForCheck } from "./store/access-store";
 import { forgetIfDeleted, identify } from "./store/projection-store";
 import { addForFetched } from "./store/reaction-store";
 import {
+  changedColumns,
   gone,
   insertUnknown,
   reconciled,
@@ -27,8 +28,12 @@ export class PolarGone extends Error {
   }
 }
 
-/** What reconciling asks Polar. Lists come whole; a failure of any kind is thrown. */
+/** What the background asks Polar. Lists come whole; a failure of any kind is thrown. */
 export interface PolarReader {
+  /** `GET /v1/checkouts/{id}`; a reader without it asks about no checkout. */
+  checkout?(id: string): Promise<PolarObject>;
+  /** Disputes of an order; null where the token may not read them. A reader without it asks about none. */
+  disputes?(orderId: string): Promise<PolarObject[] | null>;
   /** `GET /v1/customers/{id}/state`; throws `PolarGone`. */
   customerState(id: string): Promise<PolarObject>;
   subscriptions(customerId: string): Promise<PolarObject[]>;
@@ -112,7 +117,10 @@ function driftIn(kind: Difference["kind"], { snapshots, listed }: Fetched, store
     const old = known.get(id);
     if (old === undefined) return [{ kind, id, column: null, here: null, polar: null }];
     const learnt = kind === "customer" && old.external_id === null && customer?.externalId != null;
-    const changes = { ...(learnt && { external_id: customer.externalId }), ...changedColumns(old, row) };
+    const changes = {
+      ...(learnt && { external_id: customer.externalId }),
+      ...changedColumns(old, withoutErased(row, old)),
+    };
     return Object.entries(changes).map(([column, value]) => ({
       kind,
       id,
@@ -145,7 +153,40 @@ async function fetchAll(polar: PolarReader, customerId: string): Promise<Fetched
     const snapshots = items.map((item) => readOwn(projection, item, customerId));
     return { projection, snapshots, listed: new Set([...granted, ...snapshots.map(({ row }) => row.id)]) };
   });
-  return [{ projection: CUSTOMERS, snapshots: [customer], listed: new Set() }, ...read];
+  const snapshots = await withDisputes(polar, read[1]?.snapshots ?? [], read[2]?.snapshots ?? []);
+  const found = read.map((list) => (list.projection === order ? { ...list, snapshots } : list));
+  return [{ projection: CUSTOMERS, snapshots: [customer], listed: new Set() }, ...found];
+}
+
+/**
+ * The orders with the status of their newest dispute, as far as there may be one: no event tells of a dispute, but Polar
+ * takes all benefits of the order away. Where benefits are granted, no dispute counts.
+ */
+async function withDisputes(
+  polar: PolarReader,
+  orders: readonly Snapshot[],
+  grants: readonly Snapshot[],
+): Promise<Snapshot[]> {
+  const found: Snapshot[] = [];
+  for (const snapshot of orders) {
+    const { id, status, refunded_amount: refunded, subscription_id: subscribed } = snapshot.row;
+    const own = grants.filter(({ row }) => row.order_id === id);
+    const isSuspect = own.length > 0 && own.every(({ row }) => row.is_revoked === 1);
+    if (status !== "paid" || refunded !== 0 || subscribed !== null || own.length === 0) found.push(snapshot);
+    else if (!isSuspect) found.push({ ...snapshot, row: { ...snapshot.row, dispute_status: null } });
+    else {
+      const disputes = await polar.disputes?.(String(id));
+      const dispute_status = disputes ? newestStatus(disputes) : undefined;
+      found.push(dispute_status === undefined ? snapshot : { ...snapshot, row: { ...snapshot.row, dispute_status } });
+    }
+  }
+  return found;
+}
+
+function newestStatus(disputes: readonly PolarObject[]): string | null {
+  const byAge = disputes.toSorted((a, b) => (instant(a, "created_at") ?? 0) - (instant(b, "created_at") ?? 0));
+  const newest = byAge.at(-1);
+  return newest === undefined ? null : requiredText(newest, "status");
 }
 
 async function stateOrGone(polar: PolarReader, customerId: string): Promise<PolarObject | null> {
@@ -183,7 +224,9 @@ function differences(
     const old = known.get(String(row.id));
     const reacted = react(db, table, snapshot, old, now, reactions ?? {});
     if (old === undefined) return [{ kind: "created", statements: [insertUnknown(db, table, row), ...reacted] }];
-    const changes = changedColumns(old, row);
+    // What a route has written from Polar's answer is equal by now, but its reactions were not run.
+    const answered = old.answered_us == null ? {} : { answered_us: null };
+    const changes = { ...changedColumns(old, withoutErased(row, old)), ...answered };
     if (Object.keys(changes).length === 0) return [];
     return [{ kind: "updated", statements: [updateUnmoved(db, table, old, changes), ...reacted] }];
   });
@@ -208,8 +251,11 @@ function react(
     .map((reaction) => addForFetched(db, reaction, owner, read));
 }
 
-function changedColumns(old: Row, row: Row): Record<string, Value> {
-  return Object.fromEntries(Object.entries(row).filter(([column, value]) => old[column] !== value));
+/** The row without what is personal where that was erased here. */
+function withoutErased(row: Row, old: StoredRow): Row {
+  if (old.erased_us == null) return row;
+  const { email: _, name: __, ...others } = row;
+  return others;
 }
 
 /** Grants that Polar has nowhere any more, neither in its list nor in the customer's state. */

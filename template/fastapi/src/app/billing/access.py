@@ -64,6 +64,7 @@ def _order(row: AnyRow) -> HeldOrder:
         created_us=row.created_us,
         billing_reason=row.billing_reason,
         subscription_id=row.subscription_id,
+        dispute_status=row.dispute_status,
     )
 
 

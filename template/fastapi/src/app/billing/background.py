@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from app.billing import records, repository
+from app.billing.checkout_status import ask_open_checkouts
 from app.billing.compare_access import compare_access
 from app.billing.disagreement import compare_states
 from app.billing.inbox import retry_failed
 from app.billing.log import log_line
 from app.billing.outbox import Limits, ReactionRunner
+from app.billing.polar import PolarApi
 from app.billing.reactions import Handlers
 from app.billing.read import Json
 from app.billing.reconcile import PolarReader, reconcile_customer
@@ -24,6 +26,7 @@ from app.database import Database
 BATCH = 100
 CALLS_PER_CUSTOMER = 4  # more with long lists
 PAGE_SIZE = 100
+CHECKOUTS_AT_ONCE = 5  # a call each
 # Polar is down, or the token is wrong: asking on is no use.
 MAX_FAILURES_PER_RUN = 3
 RECONCILE_SECONDS = 40
@@ -66,6 +69,7 @@ def work_on_reconciliation(deps: Background, now: int) -> bool:
     """
     if deps.polar is not None:
         polar = _Counting(deps.polar)
+        _attempt(lambda: _ask_open_checkouts(deps, now))
         _attempt(lambda: _reconcile_due(deps, polar, now))
     return False
 
@@ -80,6 +84,19 @@ def run_background(deps: Background, now: int, limits: Limits | None = None) -> 
     runner = ReactionRunner(deps.database, deps.reactions, limits)
     more = (work_on_inbox(deps, now), work_on_reconciliation(deps, now), work_on_reactions(runner, now))
     return any(more)
+
+
+def _ask_open_checkouts(deps: Background, now: int) -> None:
+    """Ask about own checkouts that nobody polls, if the budget of this minute allows it."""
+    if not isinstance(deps.polar, PolarApi):
+        return
+    with deps.database.write() as connection:
+        used = records.count_calls(connection, BUDGET_KEY, now, CHECKOUTS_AT_ONCE)
+    asked = 0
+    if used <= deps.calls_per_minute:
+        asked = ask_open_checkouts(deps.database, deps.polar, now, CHECKOUTS_AT_ONCE)
+    with deps.database.write() as connection:
+        records.count_calls(connection, BUDGET_KEY, now, asked - CHECKOUTS_AT_ONCE)
 
 
 def _reconcile_due(deps: Background, polar: "_Counting", now: int) -> bool:
@@ -142,6 +159,10 @@ class _Counting:
 
     def grants(self, customer_id: str) -> Iterator[Json]:
         return self._pages(self._polar.grants(customer_id))
+
+    def disputes(self, order_id: str) -> list[Json] | None:
+        self.calls += 1
+        return self._polar.disputes(order_id)
 
     def _pages(self, items: Iterator[Json]) -> Iterator[Json]:
         self.calls += 1

@@ -1,30 +1,24 @@
 """Checkouts: only what the user may choose comes from the client, all else is set here."""
 
-import logging
 import re
-from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, Field, field_validator
 
 from app.auth.user import User
 from app.billing import records
-from app.billing.access import access_of
 from app.billing.account import live_subscriptions
 from app.billing.catalog_types import Catalog, Price, Product
 from app.billing.context import Billing
 from app.billing.customers import ensure_customer
 from app.billing.errors import BillingError
 from app.billing.json_body import Body
-from app.billing.log import log_line
-from app.billing.plans import is_free_subscription, is_purchasable
+from app.billing.plans import is_free_subscription, is_purchasable, is_upgradable
 from app.billing.polar import PolarApi, PolarApiError
 from app.billing.rate_limit import limit
 from app.billing.read import Json
 
 DEFAULT_PATH = "/billing/success"
-ASK_POLAR_EVERY_US = 2_000_000
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 URL_CHARACTERS = "/?=&%:@!$'()*+,;~-._[]"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -58,25 +52,10 @@ class CheckoutOut(BaseModel):
     url: str = Field(examples=["https://polar.sh/checkout/polar_c_123"])
 
 
-State = Literal["pending", "confirmed", "succeeded", "failed", "expired"]
-
-
-class CheckoutStateOut(BaseModel):
-    """How a checkout stands, and whether the user has access by now."""
-
-    state: State = Field(examples=["succeeded"])
-    access: bool = Field(examples=[True])
-
-
-# Polar's statuses and ours. One that is not listed may still change.
-STATES: dict[str, State] = {
-    "open": "pending",
-    "confirmed": "confirmed",
-    "succeeded": "succeeded",
-    "failed": "failed",
-    "expired": "expired",
-}
-FINAL = {"succeeded", "failed", "expired"}
+PAUSED = "There is a paused subscription: resume it with POST /billing/subscription/resume, or end it with /revoke."
+GIVEN = (
+    "There is a live subscription that costs nothing: end it with POST /billing/subscription/revoke, then buy this one."
+)
 
 
 def create_checkout(billing: Billing, user: User, body: CheckoutBody, ip: str | None, now: int) -> CheckoutOut:
@@ -84,27 +63,21 @@ def create_checkout(billing: Billing, user: User, body: CheckoutBody, ip: str | 
     product = _product_to_buy(billing.catalog, body)
     polar = billing.connected_polar()
     limit(billing.database, f"checkout:{user.id}", now)
+    refuse_blocked(billing, user)
     upgraded = _free_subscription_to_upgrade(billing, user, product)
     ensure_customer(billing.database, polar, user)
-    answer = polar.create_checkout(_request(billing, user, product, body, ip, upgraded))
+    answer = _create(polar, _request(billing, user, product, body, ip, upgraded))
     checkout = CheckoutOut(id=_text(answer, "id"), url=_text(answer, "url"))
     with billing.database.write() as connection:
         records.add_checkout(connection, answer, user.id, product.id, now)
     return checkout
 
 
-def checkout_state(billing: Billing, user: User, checkout_id: str, now: int) -> CheckoutStateOut:
-    """Return how the user's checkout stands; Polar is asked only while that can change, and not too often."""
-    if UUID.fullmatch(checkout_id) is None:
-        raise BillingError("not_found")
+def refuse_blocked(billing: Billing, user: User) -> None:
+    """Answer 403 to a user who is blocked."""
     with billing.database.read() as connection:
-        status = records.checkout_status(connection, checkout_id, user.id)
-    if status is None:
-        raise BillingError("not_found")
-    if status not in FINAL and billing.polar is not None:
-        status = _asked(billing, billing.polar, checkout_id, now) or status
-    access = access_of(billing.database, user.id, now, billing.catalog)
-    return CheckoutStateOut(state=STATES.get(status, "pending"), access=access.access)
+        if records.is_blocked(connection, user.id):
+            raise BillingError("blocked")
 
 
 def _product_to_buy(catalog: Catalog, body: CheckoutBody) -> Product:
@@ -131,17 +104,35 @@ def _allows(price: Price, amount: int) -> bool:
     return (price.minimum or 0) <= amount and (price.maximum is None or amount <= price.maximum)
 
 
+def _create(polar: PolarApi, request: dict[str, object]) -> Json:
+    try:
+        return polar.create_checkout(request)
+    except PolarApiError as error:
+        # "Only free subscriptions can be upgraded.": it has become a paid one, or costs nothing only by a discount.
+        if error.status == 422 and "subscription_id" in error.locations():
+            raise BillingError("has_subscription", GIVEN) from error
+        raise
+
+
 def _free_subscription_to_upgrade(billing: Billing, user: User, product: Product) -> str | None:
-    """Return the live free subscription that this purchase replaces; refuse a second paid one where one may live."""
+    """Return the live free subscription that this purchase replaces; refuse a second paid one where one may live.
+
+    Polar would refuse it too, but only at the very end. It would sell one beside a paused one, and both would run when
+    that resumes.
+    """
     if not product.recurring:
         return None
     several = billing.catalog.organization.allow_multiple_subscriptions
     free = []
     for row in live_subscriptions(billing.database, user.id):
-        is_free = is_free_subscription(row.product_id, row.amount, billing.catalog)
-        if is_free and row.product_id != product.id:
+        is_free = is_upgradable(row, billing.catalog)
+        if is_free and row.status != "paused" and row.product_id != product.id:
             free.append(row.id)
-        elif is_free or not several:
+        elif not several and row.status == "paused":
+            raise BillingError("has_subscription", PAUSED)
+        elif not several and not is_free and is_free_subscription(row, billing.catalog):
+            raise BillingError("has_subscription", GIVEN)
+        elif not several or (is_free and row.product_id == product.id):
             raise BillingError("has_subscription")
     return free[0] if free else None
 
@@ -150,7 +141,10 @@ def _request(
     billing: Billing, user: User, product: Product, body: CheckoutBody, ip: str | None, upgraded: str | None
 ) -> dict[str, object]:
     app_url = billing.settings.app_url
+    with billing.database.read() as connection:
+        has_had_trial = product.recurring and records.had_trial(connection, user.id)
     optional = {
+        "allow_trial": False if has_had_trial else None,
         "customer_ip_address": ip,
         "locale": body.locale,
         "amount": body.amount,
@@ -176,27 +170,6 @@ def landing_url(app_url: str, path: str) -> str:
     if (target.scheme, target.netloc) != (own.scheme, own.netloc):
         raise BillingError("invalid_body", "path: must be a path of this app")
     return url
-
-
-def _asked(billing: Billing, polar: PolarApi, checkout_id: str, now: int) -> str | None:
-    """Ask Polar, unless someone did a moment ago. When Polar fails, what we know stands."""
-    with billing.database.write() as connection:
-        claim = records.claim_checkout(connection, checkout_id, now, now - ASK_POLAR_EVERY_US)
-    if claim is None:
-        return None
-    try:
-        answer = polar.checkout(checkout_id)
-    except PolarApiError as error:
-        log_line("checkout_status", level=logging.WARNING, status=error.status, error=error.error)
-        return None
-    status = answer.get("status")
-    if not isinstance(status, str) or status not in STATES:
-        return None
-    with billing.database.write() as connection:
-        records.move_checkout(connection, checkout_id, claim, status)
-        if status == "succeeded":
-            records.reconcile_if_missing(connection, checkout_id, answer.get("customer_id"), now)
-    return status
 
 
 def _text(answer: Json, name: str) -> str:

@@ -1,5 +1,6 @@
 """Who gained or lost access: the policy's answer against the one that was stored, on events and when time is up."""
 
+import logging
 from collections.abc import Collection
 
 from sqlalchemy import Connection
@@ -8,6 +9,7 @@ from app.billing import repository
 from app.billing.access import decide_for
 from app.billing.catalog import catalog as own_catalog
 from app.billing.catalog_types import Catalog
+from app.billing.log import error_name, log_line
 from app.billing.policy import Decision
 from app.billing.reactions import Handlers, reaction_to_access
 from app.billing.repository import AnyRow
@@ -32,12 +34,22 @@ def settle_access(connection: Connection, user_ids: Collection[str], now: int, r
 
 def _compare_one(db: Database, now: int, reactions: Handlers, catalog: Catalog) -> bool:
     """Compare one user. An event of the user waits for us, or we see what it wrote: its check is the last it writes."""
-    with db.write() as connection:
-        state = repository.claim_access_check(connection, now)
-        if state is None:
-            return False
-        decision = _compare(connection, state, now, reactions, catalog)
-        repository.mark_for_reconciliation(connection, decision.overdue_customers, now)
+    user_id: str | None = None
+    try:
+        with db.write() as connection:
+            state = repository.claim_access_check(connection, now)
+            if state is None:
+                return False
+            user_id = state.user_id
+            decision = _compare(connection, state, now, reactions, catalog)
+            repository.mark_for_reconciliation(connection, decision.overdue_customers, now)
+    except Exception as error:
+        if user_id is None:
+            raise
+        # Looked at again later, ever less often: the others do not wait for it.
+        log_line("access_not_compared", level=logging.ERROR, user_id=user_id, error=error_name(error))
+        with db.write() as connection:
+            repository.postpone_access_check(connection, user_id, now)
     return True
 
 

@@ -72,12 +72,14 @@ def apply_event(connection: Connection, event: Event, now: int, reactions: Handl
     """Apply an event within a transaction. Raises Repeated for a repeat, unless it is to be applied `again`."""
     outcome = Outcome.PROCESSED if event.projection else Outcome.IGNORED
     wanted = _wanted(event, event.row.get("app_user_id"), reactions)
-    is_deleted = repository.apply_event(connection, event, outcome.value, now, wanted, again=again)
+    is_gone = repository.apply_event(connection, event, outcome.value, now, wanted, again=again)
     if event.customer_id and event.projection in {"customer", "member"}:
         users = repository.users_of_customer(connection, event.customer_id)
         repository.check_access_of(connection, users, now)
-    if event.customer_id and (is_deleted or event.customer is None):
+    if event.customer_id and (is_gone or event.customer is None):
         repository.forget_deleted_customer(connection, event.customer_id)
+    if event.customer_id and event.projection == "member":
+        repository.forget_erased_members(connection, event.customer_id)
     return outcome
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from app.billing.catalog import catalog as own_catalog
 from app.billing.catalog_types import Catalog, Product
 from app.billing.policy_table import (
+    DISPUTES_WITHOUT_ACCESS,
     ORDER_POLICY,
     PAST_DUE_GRACE,
     RENEWAL_LEEWAY,
@@ -51,6 +52,7 @@ class HeldOrder:
     created_us: int
     billing_reason: str | None = "purchase"
     subscription_id: str | None = None
+    dispute_status: str | None = None  # of its newest dispute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,11 +174,20 @@ def subscription_standing(held: HeldSubscription, now: int) -> Standing:
 
 
 def order_standing(held: HeldOrder) -> Standing:
-    """Return what a one-time purchase gives: a partial refund keeps access, a full one ends it."""
+    """Return what a one-time purchase gives: a partial refund keeps access, a full one ends it.
+
+    A dispute takes it away until it is won: Polar revokes its benefits at once and gives none back.
+    """
     paid = ORDER_POLICY.get(held.status, False)
-    reason = "purchased" if paid else UNPAID_ORDER_REASONS.get(held.status, "unknown_status")
+    disputed = held.dispute_status in DISPUTES_WITHOUT_ACCESS
+    reason = "disputed" if disputed else "purchased"
     return Standing(
-        source="order", id=held.id, product_id=held.product_id, created_us=held.created_us, open=paid, reason=reason
+        source="order",
+        id=held.id,
+        product_id=held.product_id,
+        created_us=held.created_us,
+        open=paid and not disputed,
+        reason=reason if paid else UNPAID_ORDER_REASONS.get(held.status, "unknown_status"),
     )
 
 

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 from app.auth.user import User
-from app.billing.account import followed_customer
+from app.billing.account import followed_customer, has_purchases
 from app.billing.context import Billing
 from app.billing.errors import BillingError
 from app.billing.json_body import Body
@@ -28,7 +28,8 @@ def open_portal(billing: Billing, user: User, now: int) -> PortalOut:
     limit(billing.database, f"portal:{user.id}", now)
     customer = followed_customer(billing.database, user.id)
     if customer is None:
-        raise BillingError("no_customer")
+        # The buyer typed in the e-mail address of another customer: the purchase lies there.
+        raise BillingError("customer_mismatch" if has_purchases(billing.database, user.id) else "no_customer")
     session = _session(polar, customer.id, billing.settings.app_url)
     url = session.get("customer_portal_url")
     if not isinstance(url, str):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from sqlalchemy import Connection, Table
 
@@ -19,7 +19,7 @@ from app.billing.projections import (
     subscription_row,
 )
 from app.billing.reactions import Handlers, reactions_to_order, reactions_to_subscription
-from app.billing.read import Json, Unreadable, objects, required_text
+from app.billing.read import Json, Unreadable, instant, objects, required_text
 from app.billing.repository import AnyRow
 from app.billing.tables import benefit_grants, customers, orders, subscriptions
 from app.database import Database
@@ -45,6 +45,14 @@ class PolarReader(Protocol):
 
     def grants(self, customer_id: str) -> Iterator[Json]:
         """Return all benefit grants of the customer, from all pages."""
+
+
+@runtime_checkable
+class DisputeReader(Protocol):
+    """What is asked about an order whose benefits were taken away."""
+
+    def disputes(self, order_id: str) -> list[Json] | None:
+        """Return the disputes of an order; None where the token may not read them."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ class _Before:
 
 KINDS = {customers: "customer", subscriptions: "subscription", orders: "order", benefit_grants: "benefit_grant"}
 TABLES = tuple(KINDS)
+ANSWER_SETTLED = {"answered_us": None}
 
 
 def reconcile_customer(
@@ -128,7 +137,8 @@ def drift_of(db: Database, polar: PolarReader, customer_id: str) -> list[Differe
     differences = list(_link_learnt(fetched.customer, held[customers].get(customer_id)))
     for table, rows in fetched.rows.items():
         for row in rows:
-            differences += _differences(KINDS[table], held[table].get(row["id"]), row)
+            here = held[table].get(row["id"])
+            differences += _differences(KINDS[table], here, _without_erased(row, here))
     lost = _unlisted(fetched, held[benefit_grants])
     return differences + [Difference("benefit_grant", row.id, "is_granted", True, False) for row in lost]
 
@@ -188,8 +198,27 @@ def _read(polar: PolarReader, customer_id: str, state: Json) -> _Fetched:
     for table in (subscriptions, orders, benefit_grants):
         if any(row["customer_id"] != customer_id for row in rows[table]):
             raise Unreadable("a list of another customer")
+    for row in rows[orders]:
+        row |= _dispute_of(polar, row, rows[benefit_grants])
     members = [member for item in grants if (member := grant_member(item)) is not None]
     return _Fetched(customer, members, rows, granted)
+
+
+def _dispute_of(polar: PolarReader, row: Mapping[str, Any], grants: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the status of an order's newest dispute, as far as there may be one and it can be known.
+
+    No event tells of a dispute, but Polar takes all benefits of the order away. Where one is granted, none counts.
+    """
+    own = [grant for grant in grants if grant["order_id"] == row["id"]]
+    if row["status"] != "paid" or row["refunded_amount"] or row["subscription_id"] or not own:
+        return {}
+    if not all(grant["is_revoked"] for grant in own):
+        return {"dispute_status": None}
+    found = polar.disputes(row["id"]) if isinstance(polar, DisputeReader) else None
+    if found is None:
+        return {}
+    newest = max(found, key=lambda dispute: instant(dispute, "created_at") or 0, default=None)
+    return {"dispute_status": None if newest is None else required_text(newest, "status")}
 
 
 def _write(connection: Connection, fetched: _Fetched, before: _Before, now: int, reactions: Handlers) -> int:
@@ -200,9 +229,10 @@ def _write(connection: Connection, fetched: _Fetched, before: _Before, now: int,
     written = 0
     for table, rows in fetched.rows.items():
         current = repository.rows_of_customer(connection, table, customer_id)
-        for row in rows:
+        for fetched_row in rows:
+            row = _without_erased(fetched_row, current.get(fetched_row["id"]))
             if _is_to_write(current.get(row["id"]), row, before.versions[table]):
-                repository.write_fetched(connection, table, row)
+                repository.write_fetched(connection, table, row | ANSWER_SETTLED if table is subscriptions else row)
                 _react(connection, table, row, now, reactions)
                 written += 1
     return written + _revoke_unlisted(connection, fetched, before.versions[benefit_grants], now)
@@ -229,12 +259,21 @@ def _settle(connection: Connection, customer_id: str, now: int, reactions: Handl
     settle_access(connection, users, now, reactions or {})
 
 
+def _without_erased(row: dict[str, Any], held: AnyRow | None) -> dict[str, Any]:
+    """Return the row without what is personal where that was erased here."""
+    if held is None or held._mapping.get("erased_us") is None:
+        return row
+    return {name: value for name, value in row.items() if name not in {"email", "name"}}
+
+
 def _is_to_write(current: AnyRow | None, row: Mapping[str, Any], before: Versions) -> bool:
     if current is None:
         return True
     seen = before.get(row["id"])
     unmoved = current.version == 0 if seen is None else _version(current) == seen
-    return unmoved and any(current._mapping[name] != value for name, value in row.items())
+    # What a route has written from Polar's answer is equal by now, but its reactions were not run.
+    answered = current._mapping.get("answered_us") is not None
+    return unmoved and (answered or any(current._mapping[name] != value for name, value in row.items()))
 
 
 def _version(row: AnyRow) -> tuple[int, int, str]:

@@ -1,12 +1,18 @@
 """The SQL of what our own routes write: customers and checkouts made at Polar, and how often a user asked."""
 
-from sqlalchemy import Connection, and_, case, exists, func, literal, or_, select, update
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, exists, func, literal, not_, or_, select, update
 
 from app.billing.dialect import insert
 from app.billing.read import Json, instant, text
-from app.billing.tables import checkouts, customers, members, orders, rate_limits, subscriptions
+from app.billing.tables import blocked_users, checkouts, customers, members, orders, rate_limits, subscriptions
+from app.billing.time import DAY, HOUR, MINUTE
 
 WINDOW_US = 60_000_000
+# How long after its creation a checkout that nobody polls is asked about; one that is not used ends after a day.
+ASK_AFTER_US = (10 * MINUTE, HOUR, 6 * HOUR, 25 * HOUR)
+NOT_ASKED_AFTER_US = 3 * DAY
 
 
 def add_customer(connection: Connection, customer: Json, user_id: str) -> None:
@@ -45,10 +51,11 @@ def add_checkout(connection: Connection, checkout: Json, user_id: str, product_i
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=owned))
 
 
-def checkout_status(connection: Connection, checkout_id: str, user_id: str) -> str | None:
-    """Return the status of the user's own checkout."""
+def checkout_of(connection: Connection, checkout_id: str, user_id: str) -> tuple[str, bool] | None:
+    """Return the status of the user's own checkout, and whether its purchase is here."""
     mine = and_(checkouts.c.id == checkout_id, checkouts.c.user_id == user_id)
-    return connection.scalar(select(checkouts.c.status).where(mine))
+    row = connection.execute(select(checkouts.c.status, _bought(checkouts.c.id)).where(mine)).first()
+    return None if row is None else (row[0], row[1])
 
 
 def claim_checkout(connection: Connection, checkout_id: str, now: int, asked_before: int) -> tuple[str, int] | None:
@@ -62,6 +69,31 @@ def claim_checkout(connection: Connection, checkout_id: str, now: int, asked_bef
     return None if row is None else (row.status, row.version)
 
 
+def give_checkout_back(connection: Connection, checkout_id: str, taken: int, before: int) -> None:
+    """Give a turn back: Polar could not be asked."""
+    own = and_(checkouts.c.id == checkout_id, checkouts.c.asked_us == taken)
+    connection.execute(update(checkouts).where(own).values(asked_us=before))
+
+
+def checkouts_to_ask(connection: Connection, now: int, limit: int) -> Sequence[tuple[str, int]]:
+    """Return our own checkouts without a purchase that are due to be asked about, and when they last were."""
+    created, asked = checkouts.c.created_us, checkouts.c.asked_us
+    due = or_(*(and_(created <= now - after, asked < created + after) for after in ASK_AFTER_US))
+    found = (
+        select(checkouts.c.id, asked)
+        .where(checkouts.c.status.in_(["open", "confirmed", "succeeded"]), created > now - NOT_ASKED_AFTER_US)
+        .where(checkouts.c.user_id.is_not(None), due, not_(_bought(checkouts.c.id)))
+    )
+    return [(row[0], row[1]) for row in connection.execute(found.order_by(created.desc()).limit(limit))]
+
+
+def _bought(checkout_id: ColumnElement[str] | str) -> ColumnElement[bool]:
+    return or_(
+        exists().where(subscriptions.c.checkout_id == checkout_id),
+        exists().where(orders.c.checkout_id == checkout_id),
+    )
+
+
 def move_checkout(connection: Connection, checkout_id: str, claim: tuple[str, int], status: str) -> None:
     """Write the status that Polar gave, unless an event changed the row meanwhile. Its version stays: events win."""
     unchanged = and_(checkouts.c.id == checkout_id, checkouts.c.status == claim[0], checkouts.c.version == claim[1])
@@ -72,11 +104,7 @@ def reconcile_if_missing(connection: Connection, checkout_id: str, customer_id: 
     """Mark the buyer for reconciliation when the purchase has not reached us yet: its events may be lost."""
     if not isinstance(customer_id, str):
         return
-    arrived = or_(
-        exists().where(subscriptions.c.checkout_id == checkout_id),
-        exists().where(orders.c.checkout_id == checkout_id),
-    )
-    if connection.scalar(select(arrived)):
+    if connection.scalar(select(_bought(checkout_id))):
         return
     statement = insert(customers).values(id=customer_id, created_us=0, reconcile_us=now)
     marked = {"reconcile_us": func.coalesce(customers.c.reconcile_us, statement.excluded.reconcile_us)}
@@ -101,6 +129,21 @@ def count_calls(connection: Connection, key: str, now: int, calls: int) -> int:
     )
     count: int = connection.execute(counted.returning(rate_limits.c.count)).scalar_one()
     return count
+
+
+def is_blocked(connection: Connection, user_id: str) -> bool:
+    """Whether a user is blocked: before and after any customer."""
+    return connection.scalar(select(exists().where(blocked_users.c.user_id == user_id))) is True
+
+
+def had_trial(connection: Connection, user_id: str) -> bool:
+    """Whether a user has or had a trial, of whichever product, also as a customer that was deleted since."""
+    own = select(customers.c.id).where(customers.c.external_id == user_id)
+    with_trial = and_(
+        or_(subscriptions.c.app_user_id == user_id, subscriptions.c.customer_id.in_(own)),
+        subscriptions.c.trial_end_us.is_not(None),
+    )
+    return connection.scalar(select(exists().where(with_trial))) is True
 
 
 def email_of(connection: Connection, customer_id: str | None, user_id: str | None) -> str | None:

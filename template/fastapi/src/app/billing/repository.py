@@ -40,6 +40,7 @@ from app.billing.reactions import Reaction
 from app.billing.tables import (
     access_states,
     benefit_grants,
+    blocked_users,
     checkouts,
     customer_states,
     customers,
@@ -50,7 +51,7 @@ from app.billing.tables import (
     subscriptions,
     webhook_events,
 )
-from app.billing.time import DAY
+from app.billing.time import DAY, MINUTE
 
 AnyRow = Row[*tuple[Any, ...]]
 AnySelect = Select[*tuple[Any, ...]]
@@ -148,7 +149,7 @@ class Repeated(Exception):
 def apply_event(
     connection: Connection, event: Event, state: str, now: int, reactions: Iterable[Reaction], *, again: bool = False
 ) -> bool:
-    """Store an event, what it tells, and the reactions to a snapshot that moved. True: the customer was deleted.
+    """Store an event, what it tells, and the reactions to a snapshot that moved. True: the customer is to be forgotten.
 
     Raises Repeated, unless it is to be applied `again`.
     """
@@ -167,8 +168,8 @@ def apply_event(
     found = run(connection, steps)
     if found["stored"] is None:
         raise Repeated
-    _, deleted_us = found.get("customer") or (None, None)
-    return deleted_us is not None
+    _, deleted_us, erased_us = found.get("customer") or (None, None, None)
+    return deleted_us is not None or erased_us is not None
 
 
 def lock_customer(connection: Connection, customer_id: str) -> None:
@@ -200,7 +201,7 @@ def _customer_identity() -> Prepared:
     }
     statement = statement.on_conflict_do_update(index_elements=["id"], set_=kept)
     names = ("id", "external_id", "created_us", "deleted_us")
-    return Prepared("customer", statement.returning(old.external_id, old.deleted_us), "id", names)
+    return Prepared("customer", statement.returning(old.external_id, old.deleted_us, old.erased_us), "id", names)
 
 
 def identify_member(connection: Connection, member: MemberIdentity) -> None:
@@ -246,9 +247,17 @@ def _snapshot_upsert(projection: Projection, names: tuple[str, ...]) -> Prepared
 
 
 def forget_deleted_customer(connection: Connection, customer_id: str) -> None:
-    """Empty what is personal where the customer was deleted, whatever arrived before or after the deletion."""
-    if is_deleted(connection, customer_id):
+    """Empty what is personal where the customer was deleted, or erased here, whatever arrived before or after."""
+    gone = or_(customers.c.deleted_us.is_not(None), customers.c.erased_us.is_not(None))
+    if connection.scalar(select(exists().where(customers.c.id == customer_id, gone))):
         forget_customer(connection, customer_id)
+
+
+def forget_erased_members(connection: Connection, customer_id: str) -> None:
+    """Empty what is personal of members of a team who were erased here."""
+    erased = select(customers.c.external_id).where(customers.c.erased_us.is_not(None))
+    theirs = and_(members.c.customer_id == customer_id, members.c.external_id.in_(erased))
+    connection.execute(update(members).where(theirs).values(email=None, name=None))
 
 
 def forget_customer(connection: Connection, customer_id: str) -> None:
@@ -341,18 +350,40 @@ def _consequences(event: Event, now: int, wanted: Iterable[Reaction]) -> list[St
     reaction = _reaction_to(event.projection)
     steps = [reaction.step(told | _outbox_row(each), each.name) for each in wanted]
     check = _owners_check(event.member is not None)
-    return [*steps, check.step(told | {"buyer": event.row.get("app_user_id")})]
+    bought = {name: event.row.get(name) for name in ("app_user_id", "subscription_id", "order_id")}
+    steps.append(check.step(told | bought))
+    if event.projection == "benefit_grant" and event.row["is_revoked"] and event.row["order_id"]:
+        steps.append(_SUSPECT.step(told))
+    return steps
 
 
 _CUSTOMER_USER = written("customer", customers.c.external_id, customers.c.id == bindparam("customer"))
 _MEMBER_USER = written("member", members.c.external_id, members.c.id == bindparam("member"))
 
 
+# Nothing else tells of a dispute: Polar takes the benefits of its order away.
+_SUSPECT = Prepared(
+    "suspect",
+    update(customers)
+    .where(customers.c.id == bindparam("customer"), customers.c.reconcile_us.is_(None))
+    .values(reconcile_us=_NOW),
+    "customer",
+)
+# The buyer of a grant is the one of its subscription or order.
+_BUYER_OF_EVENT = func.coalesce(
+    bindparam("app_user_id", type_=Text),
+    select(subscriptions.c.app_user_id)
+    .where(subscriptions.c.id == bindparam("subscription_id", type_=Text))
+    .scalar_subquery(),
+    select(orders.c.app_user_id).where(orders.c.id == bindparam("order_id", type_=Text)).scalar_subquery(),
+)
+
+
 @cache
 def _owners_check(with_member: bool) -> Prepared:
     """Have the access compared of the buyer, and of all who may share what was bought."""
     users = union(
-        select(bindparam("buyer", type_=Text).label("user_id")),
+        select(_BUYER_OF_EVENT.label("user_id")),
         _CUSTOMER_USER,
         select(members.c.external_id).where(members.c.customer_id == bindparam("customer")),
         *([_MEMBER_USER] if with_member else []),
@@ -434,6 +465,19 @@ def _is_owners() -> ColumnElement[bool]:
     return or_(benefit_grants.c.member_id.is_(None), owner)
 
 
+def _is_of_owner() -> ColumnElement[bool]:
+    """Say that a grant is of no member, or of the one that owns the customer, whoever's customer that is."""
+    owner = exists().where(
+        members.c.id == benefit_grants.c.member_id, members.c.role == "owner", members.c.deleted_us.is_(None)
+    )
+    return or_(benefit_grants.c.member_id.is_(None), owner)
+
+
+def _is_grant_of(table: Table, column: str) -> ColumnElement[bool]:
+    # By the customer too: that is what grants are indexed by.
+    return and_(benefit_grants.c.customer_id == table.c.customer_id, benefit_grants.c[column] == table.c.id)
+
+
 def _is_members() -> ColumnElement[bool]:
     """Say that a grant is of the user as a member of somebody else's team."""
     return and_(
@@ -463,6 +507,7 @@ _SHAPE: dict[str, Any] = {
     "is_granted": Boolean,
     "is_revoked": Boolean,
     "revoked_us": BigInteger,
+    "dispute_status": Text,
 }
 
 _SUBSCRIPTION: dict[str, ColumnElement[Any]] = {"kind": literal("subscription", Text)} | {
@@ -483,7 +528,16 @@ _SUBSCRIPTION: dict[str, ColumnElement[Any]] = {"kind": literal("subscription", 
 
 _ORDER: dict[str, ColumnElement[Any]] = {"kind": literal("order", Text)} | {
     name: orders.c[name]
-    for name in ("id", "customer_id", "product_id", "status", "billing_reason", "subscription_id", "created_us")
+    for name in (
+        "id",
+        "customer_id",
+        "product_id",
+        "status",
+        "billing_reason",
+        "subscription_id",
+        "created_us",
+        "dispute_status",
+    )
 }
 
 _GRANT: dict[str, ColumnElement[Any]] = (
@@ -492,9 +546,11 @@ _GRANT: dict[str, ColumnElement[Any]] = (
     | {name: subscriptions.c[name] for name in ("status", "past_due_us", "current_period_start_us")}
 )
 
-_BLOCK: dict[str, ColumnElement[Any]] = {"kind": literal("block", Text), "id": customers.c.id}
+_BLOCK: dict[str, ColumnElement[Any]] = {"kind": literal("block", Text), "id": blocked_users.c.user_id}
 
 _GRANTS = benefit_grants.outerjoin(subscriptions, subscriptions.c.id == benefit_grants.c.subscription_id)
+_GRANTS_AND_ORDERS = _GRANTS.outerjoin(orders, orders.c.id == benefit_grants.c.order_id)
+_BUYER = func.coalesce(subscriptions.c.app_user_id, orders.c.app_user_id, _USER)
 _MEMBER_GRANTS = (
     members.join(benefit_grants, benefit_grants.c.member_id == members.c.id)
     .outerjoin(customers, customers.c.id == benefit_grants.c.customer_id)
@@ -508,11 +564,19 @@ def _part(source: FromClause, columns: Mapping[str, ColumnElement[Any]]) -> AnyS
 
 
 def _purchases() -> AnySelect:
-    parts = [_part(customers, _BLOCK).where(customers.c.external_id == _USER, customers.c.blocked_us.is_not(None))]
+    parts = [_part(blocked_users, _BLOCK).where(blocked_users.c.user_id == _USER)]
     for table, columns in ((subscriptions, _SUBSCRIPTION), (orders, _ORDER)):
         parts.append(_part(table, columns).where(_is_followed(table)))
         parts.append(_part(_with_customer(table), columns).where(_is_elsewhere(table)))
-    parts.append(_part(_GRANTS, _GRANT).where(benefit_grants.c.customer_id == _FOLLOWED_ID, _is_owners()))
+    own = and_(benefit_grants.c.customer_id == _FOLLOWED_ID, _is_owners(), _BUYER == _USER)
+    parts.append(_part(_GRANTS_AND_ORDERS, _GRANT).where(own))
+    # What the owner has of a purchase follows that purchase: whose it is may have typed in another customer's e-mail.
+    of_subscription = subscriptions.join(benefit_grants, _is_grant_of(subscriptions, "subscription_id"))
+    of_order = orders.join(benefit_grants, _is_grant_of(orders, "order_id"))
+    of_order = of_order.outerjoin(subscriptions, subscriptions.c.id == benefit_grants.c.subscription_id)
+    for table, bought in ((subscriptions, of_subscription), (orders, of_order)):
+        source = bought.outerjoin(customers, customers.c.id == table.c.customer_id)
+        parts.append(_part(source, _GRANT).where(_is_elsewhere(table), _is_of_owner()))
     parts.append(_part(_MEMBER_GRANTS, _GRANT).where(_is_members()))
     return select(union_all(*parts).subquery())
 
@@ -604,8 +668,16 @@ def claim_access_check(connection: Connection, now: int) -> AnyRow | None:
 
 def save_access_check(connection: Connection, user_id: str, access: bool, changes: int, check_us: int | None) -> None:
     """Write the access that was found, and when to compare again."""
-    values = {"access": access, "changes": changes, "check_us": check_us}
+    values = {"access": access, "changes": changes, "check_us": check_us, "check_failures": 0}
     connection.execute(update(access_states).where(access_states.c.user_id == user_id).values(values))
+
+
+def postpone_access_check(connection: Connection, user_id: str, now: int) -> None:
+    """Look at the access of a user again after a pause that grows with each failure."""
+    own = access_states.c.user_id == user_id
+    failures = connection.scalar(select(access_states.c.check_failures).where(own)) or 0
+    pause = min(MINUTE << min(failures, 10), DAY)
+    connection.execute(update(access_states).where(own).values(check_failures=failures + 1, check_us=now + pause))
 
 
 # Reconciliation
@@ -695,6 +767,19 @@ def write_fetched(connection: Connection, table: Table, row: Mapping[str, Any]) 
     statement = insert(table).values(dict(row))
     changes = {name: statement.excluded[name] for name in row if name != "id"}
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes))
+
+
+def write_answer(connection: Connection, before: AnyRow, row: Mapping[str, Any], now: int) -> None:
+    """Write what Polar answered to a change of a subscription, and that its reactions were not run yet.
+
+    A row that an event wrote meanwhile stays as it is.
+    """
+    unmoved = and_(
+        subscriptions.c.id == before.id,
+        subscriptions.c.version == before.version,
+        subscriptions.c.webhook_id == before.webhook_id,
+    )
+    connection.execute(update(subscriptions).where(unmoved).values(**row, answered_us=now))
 
 
 # Disagreement

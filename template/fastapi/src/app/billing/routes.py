@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.billing import inbox
 from app.billing.access import access_of
 from app.billing.account import account_of
-from app.billing.checkout import CheckoutBody, CheckoutOut, CheckoutStateOut, checkout_state, create_checkout
+from app.billing.checkout import CheckoutBody, CheckoutOut, create_checkout
+from app.billing.checkout_status import CheckoutStateOut, checkout_state
 from app.billing.context import BillingDep, ClientIp, CurrentUser, Now, billing_of
 from app.billing.errors import BillingError
 from app.billing.health import check_health
@@ -92,6 +93,7 @@ async def plans(billing: BillingDep) -> PlansOut:
     responses=errors(
         "invalid_body",
         "unauthorized",
+        "blocked",
         "not_found",
         "has_subscription",
         "customer_unlinked",
@@ -125,7 +127,14 @@ def checkout_status(billing: BillingDep, user: CurrentUser, checkout_id: str, no
     tags=["billing"],
     summary="Open Polar's customer portal",
     responses=errors(
-        "invalid_body", "unauthorized", "no_customer", "rate_limited", "polar_error", "unavailable", "demo_catalogue"
+        "invalid_body",
+        "unauthorized",
+        "no_customer",
+        "customer_mismatch",
+        "rate_limited",
+        "polar_error",
+        "unavailable",
+        "demo_catalogue",
     ),
     openapi_extra=documented(PortalBody, {}, optional=True),
 )

@@ -12,6 +12,7 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_UTC = _EPOCH.replace(tzinfo=None)
 _MICROSECOND = timedelta(microseconds=1)
+_LAST = (datetime.max - _EPOCH_UTC) // _MICROSECOND
 
 
 def to_micros(text: str) -> int | None:
@@ -26,7 +27,10 @@ def to_micros(text: str) -> int | None:
 
 
 def to_iso(micros: int | None) -> str | None:
-    """Write an instant as `YYYY-MM-DDTHH:MM:SS.ffffffZ`, always with six digits."""
+    """Write an instant as `YYYY-MM-DDTHH:MM:SS.ffffffZ`, always with six digits.
+
+    A plan for life ends in the year 9999; a leeway after that is beyond what can be written.
+    """
     if micros is None:
         return None
-    return (_EPOCH_UTC + timedelta(microseconds=micros)).isoformat(timespec="microseconds") + "Z"
+    return (_EPOCH_UTC + timedelta(microseconds=min(micros, _LAST))).isoformat(timespec="microseconds") + "Z"

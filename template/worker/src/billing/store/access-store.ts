@@ -1,5 +1,6 @@
 /** The access that users were last known to have, and who is to be looked at again. */
-import type { Value } from "../projections/projection";
+import type { Row } from "../projections/projection";
+import { DAY_US, MINUTE_US } from "../time";
 
 /** A user whose access is to be compared. */
 export interface AccessRow {
@@ -27,19 +28,23 @@ export function markForCheck(db: D1Database, customerId: string, now: number): D
     .bind(customerId, now);
 }
 
-/** An event about a purchase or a benefit grant came: the buyer, and who shares it, are looked at in the background. */
-export function markOwners(db: D1Database, customerId: string, appUserId: Value, now: number): D1PreparedStatement {
+/**
+ * An event about a purchase or a benefit grant came: the buyer, and who shares it, are looked at in the background. The
+ * buyer of a grant is the one of its subscription or order.
+ */
+export function markOwners(db: D1Database, customerId: string, row: Row, now: number): D1PreparedStatement {
   return db
     .prepare(
       `INSERT INTO billing_access (user_id, check_us)
        SELECT user_id, ?3 FROM (
-         SELECT ?2 AS user_id
+         SELECT COALESCE(?2, (SELECT app_user_id FROM billing_subscriptions WHERE id = ?4),
+           (SELECT app_user_id FROM billing_orders WHERE id = ?5)) AS user_id
          UNION SELECT external_id FROM billing_customers WHERE id = ?1
          UNION SELECT external_id FROM billing_members WHERE customer_id = ?1
        ) WHERE user_id IS NOT NULL
        ON CONFLICT (user_id) DO UPDATE SET check_us = excluded.check_us`,
     )
-    .bind(customerId, appUserId, now);
+    .bind(customerId, row.app_user_id ?? null, now, row.subscription_id ?? null, row.order_id ?? null);
 }
 
 /** Gives those concerned a row, without anything to look at. */
@@ -89,8 +94,19 @@ export function settleAccess(
   const changed = access === (before.access === 1) ? 0 : 1;
   return db
     .prepare(
-      `UPDATE billing_access SET access = ?2, changes = changes + ?3, check_us = ?4
+      `UPDATE billing_access SET access = ?2, changes = changes + ?3, check_us = ?4, check_failures = 0
        WHERE user_id = ?1 AND changes = ?5 AND check_us IS ?6`,
     )
     .bind(before.user_id, access ? 1 : 0, changed, checkUs, before.changes, before.check_us);
+}
+
+/** The access of a user could not be compared: looked at again after a pause that grows with each failure. */
+export function postponeCheck(db: D1Database, userId: string, now: number): D1PreparedStatement {
+  return db
+    .prepare(
+      `UPDATE billing_access SET check_failures = check_failures + 1,
+         check_us = ?2 + MIN(?3 << MIN(check_failures, 10), ?4)
+       WHERE user_id = ?1`,
+    )
+    .bind(userId, now, MINUTE_US, DAY_US);
 }

@@ -21,8 +21,9 @@ const COLUMNS = `webhook_id, type, state, version, customer_id, body, error, att
 /** A repeat of a processed or ignored event changes nothing and returns no row. */
 const UNLESS_DONE = "WHERE t.state IN ('failed', 'dead') RETURNING state";
 
-/** Of a customer who was deleted no body is kept, however late it comes. */
-const KEPT = "CASE WHEN EXISTS (SELECT 1 FROM billing_customers WHERE id = ?5 AND deleted_us IS NOT NULL) THEN NULL";
+/** Of a customer who was deleted, or erased here, no body is kept, however late it comes. */
+const KEPT = `CASE WHEN EXISTS (SELECT 1 FROM billing_customers
+  WHERE id = ?5 AND COALESCE(deleted_us, erased_us) IS NOT NULL) THEN NULL`;
 
 /** The event was applied, or is of a type that is stored only. */
 export function storeDone(

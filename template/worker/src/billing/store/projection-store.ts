@@ -73,13 +73,15 @@ function fillOnce(db: D1Database, { table, key, writtenOnce }: Projection, row: 
   return [fill.bind(row[key], value)];
 }
 
-/** Takes personal data away where the customer is deleted, however late it came. Ids and amounts stay. */
+/** Takes personal data away where the customer is deleted, or erased here, however late it came. Ids and amounts stay. */
 export function forgetIfDeleted(db: D1Database, customerId: string): D1PreparedStatement[] {
+  const gone = "COALESCE(deleted_us, erased_us) IS NOT NULL";
   // A subquery for the id, no EXISTS: else every event of every customer who lives would be read.
-  const deleted = "(SELECT id FROM billing_customers WHERE id = ?1 AND deleted_us IS NOT NULL)";
+  const deleted = `(SELECT id FROM billing_customers WHERE id = ?1 AND ${gone})`;
   return [
-    `UPDATE billing_customers SET email = NULL, name = NULL WHERE id = ?1 AND deleted_us IS NOT NULL`,
-    `UPDATE billing_members SET email = NULL, name = NULL WHERE customer_id = ${deleted}`,
+    `UPDATE billing_customers SET email = NULL, name = NULL WHERE id = ?1 AND ${gone}`,
+    `UPDATE billing_members SET email = NULL, name = NULL WHERE customer_id = ${deleted}
+      OR (customer_id = ?1 AND external_id IN (SELECT external_id FROM billing_customers WHERE erased_us IS NOT NULL))`,
     `UPDATE billing_webhook_events SET body = NULL
       WHERE customer_id = ${deleted} AND state <> 'failed' AND body IS NOT NULL`,
   ].map((statement) => db.prepare(statement).bind(customerId));
