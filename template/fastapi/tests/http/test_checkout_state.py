@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from app.billing import tables
-from app.billing.background import run_background
+from app.billing.background import Background, run_background
 from app.billing.time import MINUTE
 from tests.support.app import FREE, MONTHLY, NOW, SECOND, Shop, error_of
 from tests.support.polar_api import Answer

@@ -18,7 +18,7 @@ from app.billing.outbox import Limits, ReactionRunner
 from app.billing.polar import PolarApi
 from app.billing.reactions import Handlers
 from app.billing.read import Json
-from app.billing.reconcile import PolarReader, reconcile_customer
+from app.billing.reconcile import DisputeReader, PolarReader, reconcile_customer
 from app.billing.retention import clean_up
 from app.billing.time import DAY, HOUR, MINUTE
 from app.database import Database
@@ -161,6 +161,8 @@ class _Counting:
         return self._pages(self._polar.grants(customer_id))
 
     def disputes(self, order_id: str) -> list[Json] | None:
+        if not isinstance(self._polar, DisputeReader):
+            return None
         self.calls += 1
         return self._polar.disputes(order_id)
 

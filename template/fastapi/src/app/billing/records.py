@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, exists, func, literal, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, literal, not_, or_, select, update
 
 from app.billing.dialect import insert
 from app.billing.read import Json, instant, text
