@@ -14,7 +14,7 @@ const MAX_LENGTH: Readonly<Record<Kind, number>> = { word: 4096, text: 4096, lis
 /** Blanks, line ends and marks that editors, shells and secret stores leave around a value. */
 const AROUND = "[\\t\\n\\v\\f\\r \\u0085\\u00a0\\u200b\\u2028\\u2029\\ufeff]+";
 const SURROUNDING = new RegExp(`^${AROUND}|${AROUND}$`, "g");
-const QUOTED = /^(["'`])[^]*\1$/;
+const QUOTED = /^(["'`])[\s\S]*\1$/;
 const PRINTABLE = /^[!-~]+$/;
 /** Syntax of other tools: a shell, a template or a secret store should have put the value in its place. */
 const REFERENCE = new RegExp(

@@ -168,7 +168,8 @@ def _or_unavailable(known: KeySet | None) -> KeySet:
 
 async def _download(url: str) -> tuple[Mapping[str, Any], ...]:
     body = bytearray()
-    async with httpx.AsyncClient(headers=HEADERS, timeout=FETCH_SECONDS) as client, client.stream("GET", url) as response:
+    client = httpx.AsyncClient(headers=HEADERS, timeout=FETCH_SECONDS)
+    async with client, client.stream("GET", url) as response:
         if response.status_code != 200:
             raise _Refused(response.status_code)
         async for chunk in response.aiter_bytes():
