@@ -2,9 +2,12 @@
 import type { ChildProcess } from "node:child_process";
 import { devNull } from "node:os";
 import { parseArgs } from "node:util";
-import { readSettings, SettingsError } from "../src/settings.ts";
+import "./resolve.ts";
 import { createDevelopmentFile, developmentSettings, SECRETS } from "./environment.ts";
 import { applyMigrations, startWrangler } from "./wrangler.ts";
+
+// Not before `src` can be loaded.
+const { readSettings, SettingsError } = await import("../src/settings.ts");
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;

@@ -1,4 +1,7 @@
 /** Settings, read from the Worker's variables and secrets. What is missing or unsafe is one clear message. */
+import { isAddress, isExample, readList, readOrigin, readValue, SettingsError } from "./values";
+
+export { SettingsError } from "./values";
 
 /** Bindings, variables and secrets (wrangler.jsonc, `.dev.vars`, `wrangler secret put`). */
 export interface Bindings {
@@ -37,14 +40,6 @@ export interface Settings {
   readonly reconcileCalls: number;
 }
 
-/** The environment is not fit to run; the message names variables, never their values. */
-export class SettingsError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = "SettingsError";
-  }
-}
-
 const SERVERS: readonly string[] = ["demo", "sandbox", "production"] satisfies Server[];
 const MAX_WEBHOOK_SECRETS = 3;
 const SECRET_PREFIX = /^(whsec_|polar_whs_)/;
@@ -52,8 +47,9 @@ const MIN_SECRET_LENGTH = 24;
 /** Different ones; a random secret has more. */
 const MIN_SECRET_CHARACTERS = 8;
 const PRINTABLE = /^[!-~]+$/;
-/** Words of examples, which are published. */
-const PLACEHOLDER = /change[-_]?me|generated-at-first-start|example|placeholder|your[-_]|\.\.\./i;
+const TOKEN_PREFIX = /^polar_[a-z]+_/;
+/** Different ones; fewer are a text such as xxx. */
+const MIN_TOKEN_CHARACTERS = 3;
 const DEFAULT_RETENTION_DAYS = 90;
 /** Polar allows 100 calls a minute in its sandbox, and Cloudflare's free plan 50 requests for each run. */
 const DEFAULT_RECONCILE_CALLS = 40;
@@ -63,10 +59,12 @@ export function readSettings(env: Bindings): Settings {
   const server = readServer(env.POLAR_SERVER);
   return {
     server,
-    polar: server === "demo" ? null : readPolar(env, server),
+    polar: readPolar(env, server),
     webhookSecrets: readWebhookSecrets(env.POLAR_WEBHOOK_SECRET),
     appUrl: readAppUrl(env.APP_URL, server),
-    allowedOrigins: list(env.ALLOWED_ORIGINS).map((entry) => readOrigin("ALLOWED_ORIGINS", entry)),
+    allowedOrigins: readList("ALLOWED_ORIGINS", env.ALLOWED_ORIGINS).map((entry) =>
+      readOrigin("ALLOWED_ORIGINS", entry),
+    ),
     retentionDays: readNumber("INBOX_RETENTION_DAYS", env.INBOX_RETENTION_DAYS, DEFAULT_RETENTION_DAYS, [1, 3650]),
     reconcileCalls: readNumber(
       "RECONCILE_CALLS_PER_MINUTE",
@@ -77,44 +75,49 @@ export function readSettings(env: Bindings): Settings {
   };
 }
 
-/** A variable's value, trimmed; undefined when it is missing or empty. */
-export function optional(value: string | undefined): string | undefined {
-  const trimmed = value?.trim();
-  return trimmed === "" ? undefined : trimmed;
-}
-
 /** Whether an address is plain HTTP to this very machine, as in development. */
 export function isLoopback(url: URL): boolean {
   return url.protocol === "http:" && ["127.0.0.1", "localhost", "[::1]"].includes(url.hostname);
 }
 
 function readServer(value: string | undefined): Server {
-  const server = optional(value);
+  const server = readValue("POLAR_SERVER", value);
   if (server === undefined || !SERVERS.includes(server)) {
     throw new SettingsError("POLAR_SERVER: must be demo, sandbox or production.");
   }
   return server as Server;
 }
 
-function readPolar(env: Bindings, environment: "sandbox" | "production"): PolarSettings {
-  const accessToken = optional(env.POLAR_ACCESS_TOKEN);
+function readPolar(env: Bindings, server: Server): PolarSettings | null {
+  const accessToken = readToken(env.POLAR_ACCESS_TOKEN);
+  const baseUrl = readBaseUrl(env.POLAR_BASE_URL);
+  if (server === "demo") return null;
   if (accessToken === undefined) {
-    throw new SettingsError(`POLAR_ACCESS_TOKEN: required with POLAR_SERVER=${environment}.`);
+    throw new SettingsError(`POLAR_ACCESS_TOKEN: required with POLAR_SERVER=${server}.`);
   }
-  return { accessToken, environment, baseUrl: readBaseUrl(env.POLAR_BASE_URL) };
+  return { accessToken, environment: server, baseUrl };
+}
+
+function readToken(value: string | undefined): string | undefined {
+  const token = readValue("POLAR_ACCESS_TOKEN", value);
+  if (token === undefined) return undefined;
+  if (isExample(token) || new Set(token.replace(TOKEN_PREFIX, "")).size < MIN_TOKEN_CHARACTERS) {
+    throw new SettingsError("POLAR_ACCESS_TOKEN: must be a token from Polar, not an example.");
+  }
+  return token;
 }
 
 function readBaseUrl(value: string | undefined): string | undefined {
-  const text = optional(value);
+  const text = readValue("POLAR_BASE_URL", value)?.replace(/\/+$/, "");
   if (text === undefined) return undefined;
-  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+  if (!isAddress(text) || /\?|\/v1$/.test(text)) {
     throw new SettingsError("POLAR_BASE_URL: must be an http or https address, without /v1.");
   }
-  return text.replace(/\/+$/, "");
+  return text;
 }
 
 function readWebhookSecrets(value: string | undefined): string[] {
-  const secrets = list(value);
+  const secrets = readList("POLAR_WEBHOOK_SECRET", value);
   if (secrets.length === 0) {
     throw new SettingsError("POLAR_WEBHOOK_SECRET: the secret of the webhook endpoint is required.");
   }
@@ -137,39 +140,23 @@ function readWebhookSecrets(value: string | undefined): string[] {
 function isUnguessable(secret: string): boolean {
   const key = secret.replace(SECRET_PREFIX, "");
   const isLong = key.length >= MIN_SECRET_LENGTH && new Set(key).size >= MIN_SECRET_CHARACTERS;
-  return isLong && PRINTABLE.test(secret) && !PLACEHOLDER.test(secret);
+  return isLong && PRINTABLE.test(secret) && !isExample(secret);
 }
 
 function readAppUrl(value: string | undefined, server: Server): string {
-  const origin = readOrigin("APP_URL", optional(value) ?? "");
+  const origin = readOrigin("APP_URL", readValue("APP_URL", value) ?? "");
   if (server === "production" && !origin.startsWith("https:")) {
-    throw new SettingsError("APP_URL: must begin with https:// with POLAR_SERVER=production.");
+    throw new SettingsError("APP_URL: must begin with https:// when POLAR_SERVER=production.");
   }
   return origin;
 }
 
-function readOrigin(name: string, value: string): string {
-  const url = URL.canParse(value) ? new URL(value) : undefined;
-  const bare = url?.origin === value.replace(/\/$/, "").toLowerCase();
-  if (url === undefined || !bare || !/^https?:$/.test(url.protocol)) {
-    throw new SettingsError(`${name}: must be an origin such as https://app.example.com.`);
-  }
-  return url.origin;
-}
-
 function readNumber(name: string, value: string | undefined, usual: number, [least, most]: [number, number]): number {
-  const text = optional(value);
+  const text = readValue(name, value);
   if (text === undefined) return usual;
   const number = Number(text);
-  if (!/^\d{1,5}$/.test(text) || number < least || number > most) {
+  if (!/^[0-9]{1,5}$/.test(text) || number < least || number > most) {
     throw new SettingsError(`${name}: must be a whole number from ${least} to ${most}.`);
   }
   return number;
-}
-
-function list(value: string | undefined): string[] {
-  return (value ?? "")
-    .split(",")
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== "");
 }

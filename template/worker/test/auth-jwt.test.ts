@@ -3,11 +3,12 @@ import { exportJWK, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } fr
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import example from "../.dev.vars.example?raw";
 import { createApp } from "../src/app";
-import { createAuthenticate, EXAMPLE_SECRET } from "../src/auth/jwt";
+import { createAuthenticate } from "../src/auth/jwt";
 import { readSettings } from "../src/settings";
 import { bindings } from "./support/app";
 
 const SECRET = "0123456789abcdef0123456789abcdef-of-these-tests";
+const EXAMPLE_SECRET = "change-me-to-32-random-bytes-or-more";
 const ISSUER = "https://id.example.com/";
 const AUDIENCE = "billing";
 const JWKS_URL = "https://id.example.com/.well-known/jwks.json";

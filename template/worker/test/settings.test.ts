@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type Bindings, readSettings, SettingsError } from "../src/settings";
+import { type Bindings, readSettings } from "../src/settings";
+import { SettingsError } from "../src/values";
 import { bindings } from "./support/app";
 import { secretFor } from "./support/sign";
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import uvicorn
 from dotenv import load_dotenv
 
+from app.values import trimmed
+
 ENV_FILE = Path(".env")
 EXAMPLE_FILE = Path(".env.example")
 GENERATED = "generated-at-first-start"
@@ -52,12 +54,19 @@ def load_environment() -> None:
 
 
 def _is_production() -> bool:
-    return os.environ.get("POLAR_SERVER", "").strip() == "production"
+    return trimmed(os.environ.get("POLAR_SERVER", "")) == "production"
 
 
 def prepare() -> None:
     """Refuse unfit settings before any process is started, then bring the database up to date."""
+    from sqlalchemy.exc import OperationalError, TimeoutError
+
     from app.migrate import upgrade
     from app.settings import load_settings_or_exit
 
-    upgrade(load_settings_or_exit().database_url)
+    url = load_settings_or_exit().database_url
+    try:
+        upgrade(url)
+    except (OperationalError, TimeoutError, OSError) as error:
+        # The driver's own words may repeat the address, and with it the password.
+        sys.exit(f"Cannot start:\nDATABASE_URL: the database does not answer ({type(error).__name__}).")

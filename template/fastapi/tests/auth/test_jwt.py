@@ -17,7 +17,8 @@ from fastapi import Request
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from jwt.utils import base64url_encode
 
-from app.auth.jwt import REFETCH_SECONDS, RETRY_SECONDS, JwtAuth
+from app.auth.jwt import JwtAuth
+from app.auth.keys import REFETCH_SECONDS, RETRY_SECONDS
 from app.auth.user import User
 from app.billing.errors import BillingError
 from app.settings import Settings
@@ -158,6 +159,7 @@ class Provider:
         self.status = 200
         self.fetches = 0
         self.url = ""
+        self.agent: str | None = None
 
     def publish(self, **keys: Any) -> None:
         """Serve these keys."""
@@ -179,6 +181,7 @@ def provider() -> Iterator[Provider]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             provider.fetches += 1
+            provider.agent = self.headers["User-Agent"]
             self.send_response(provider.status)
             self.end_headers()
             self.wfile.write(provider.body)
@@ -197,18 +200,16 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def clock() -> list[float]:
     """Return the monotonic time, to be moved."""
-    now = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    return now
+    return [1000.0]
 
 
 @pytest.fixture
 def auth(provider: Provider, clock: list[float]) -> JwtAuth:
     provider.publish(one=RSA_KEY)
-    assert clock
-    return JwtAuth(settings(auth_jwks_url=provider.url, auth_issuer=ISSUER, auth_audience=AUDIENCE))
+    environment = settings(auth_jwks_url=provider.url, auth_issuer=ISSUER, auth_audience=AUDIENCE)
+    return JwtAuth(environment, lambda: clock[0])
 
 
 def sign(key: Any = RSA_KEY, algorithm: str = "RS256", kid: str | None = "one", **more: Any) -> str:
@@ -263,7 +264,7 @@ class TestProviderKeys:
 
     def test_a_token_that_names_no_key(self, auth: JwtAuth, provider: Provider) -> None:
         assert answer_of(auth, sign(kid=None)) == User("user_1")
-        provider.publish(one=RSA_KEY, two=EC_KEY)
+        provider.publish(one=RSA_KEY, two=OTHER_RSA_KEY)
         other = JwtAuth(settings(auth_jwks_url=provider.url, auth_issuer=ISSUER, auth_audience=AUDIENCE))
         assert answer_of(other, sign(kid=None)) == UNAUTHORIZED
 

@@ -1,20 +1,16 @@
 /** Sign-in by bearer token: an HS256 secret in development, the keys of your identity provider (JWKS) everywhere. */
-import { createRemoteJWKSet, type JWTVerifyGetKey, type JWTVerifyOptions, errors as joseErrors, jwtVerify } from "jose";
+import { compactVerify, errors as joseErrors } from "jose";
 import { ApiError } from "../billing/errors";
-import { errorName, logError } from "../billing/log";
-import { type Bindings, isLoopback, optional, type Settings, SettingsError } from "../settings";
+import { logInfo } from "../billing/log";
+import { type Bindings, isLoopback, type Settings } from "../settings";
+import { isAddress, isExample, readList, readValue, SettingsError } from "../values";
+import { type Expected, wrongClaim } from "./claims";
+import { ALGORITHMS, KeysUnavailable, ProviderKeys } from "./provider-keys";
 import { type Authenticate, type User, userFromClaims } from "./user";
 
-/** Value in `.dev.vars.example`: known to everyone, so never accepted. */
-export const EXAMPLE_SECRET = "change-me-to-32-random-bytes-or-more";
-
 const MIN_SECRET_BYTES = 32;
-const JWKS_REFETCH_MS = 60_000;
-const JWKS_CACHE_MS = 10 * 60_000;
-const ASYMMETRIC = [
-  ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
-  ...["ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
-];
+/** Different ones; a random secret has more. */
+const MIN_SECRET_CHARACTERS = 8;
 
 /** Exactly one of the first two; the keys of a provider need the others too. */
 interface JwtVariables {
@@ -22,71 +18,70 @@ interface JwtVariables {
   readonly AUTH_JWKS_URL?: string;
   readonly AUTH_ISSUER?: string;
   readonly AUTH_AUDIENCE?: string;
+  readonly AUTH_AUTHORIZED_PARTIES?: string;
 }
 
-interface Verifier {
-  readonly key: Uint8Array | JWTVerifyGetKey;
-  readonly options: JWTVerifyOptions;
-}
+/** Returns what a token says, once its signature holds. */
+type Open = (token: string) => Promise<Readonly<Record<string, unknown>>>;
 
 /** Checks the sign-in settings and returns the function that tells who sent a request. */
 export function createAuthenticate(env: Bindings & JwtVariables, settings: Settings): Authenticate {
-  const verifier = createVerifier(env, settings);
+  const expected = {
+    issuer: readValue("AUTH_ISSUER", env.AUTH_ISSUER),
+    audience: readValue("AUTH_AUDIENCE", env.AUTH_AUDIENCE, "text"),
+    parties: readList("AUTH_AUTHORIZED_PARTIES", env.AUTH_AUTHORIZED_PARTIES),
+  };
+  const open = createOpen(env, settings, expected);
   return async (request) => {
     const token = bearerToken(request);
-    return token === null ? null : verify(token, verifier);
+    return token === null ? null : userOf(token, open, expected);
   };
 }
 
-function createVerifier(env: JwtVariables, settings: Settings): Verifier {
-  const secret = optional(env.AUTH_JWT_SECRET);
-  const jwksUrl = optional(env.AUTH_JWKS_URL);
-  if (secret !== undefined && jwksUrl === undefined) return secretVerifier(env, secret, settings);
-  if (secret === undefined && jwksUrl !== undefined) return jwksVerifier(env, jwksUrl, settings);
+function createOpen(env: JwtVariables, settings: Settings, expected: Expected): Open {
+  const secret = readValue("AUTH_JWT_SECRET", env.AUTH_JWT_SECRET, "text");
+  const jwksUrl = readValue("AUTH_JWKS_URL", env.AUTH_JWKS_URL);
+  if (secret !== undefined && jwksUrl === undefined) return openWithSecret(secret, settings);
+  if (secret === undefined && jwksUrl !== undefined) return openWithKeys(jwksUrl, settings, expected);
   throw new SettingsError("AUTH_JWT_SECRET, AUTH_JWKS_URL: exactly one of them is required.");
 }
 
-function secretVerifier(env: JwtVariables, secret: string, settings: Settings): Verifier {
+function openWithSecret(secret: string, settings: Settings): Open {
   if (settings.server === "production") {
-    throw new SettingsError("AUTH_JWT_SECRET: for development only; use AUTH_JWKS_URL with POLAR_SERVER=production.");
+    throw new SettingsError("AUTH_JWT_SECRET: for development only; use AUTH_JWKS_URL when POLAR_SERVER=production.");
   }
   const key = new TextEncoder().encode(secret);
-  const weak = key.length < MIN_SECRET_BYTES || new Set(secret).size < 8;
-  if (weak || secret === EXAMPLE_SECRET) {
+  if (key.length < MIN_SECRET_BYTES || new Set(secret).size < MIN_SECRET_CHARACTERS || isExample(secret)) {
     throw new SettingsError(
       `AUTH_JWT_SECRET: must be a random value of at least ${MIN_SECRET_BYTES} bytes, not the example.`,
     );
   }
-  return { key, options: verifyOptions(["HS256"], env) };
+  return async (token) => claimsIn(await compactVerify(token, key, { algorithms: ["HS256"] }));
 }
 
-function jwksVerifier(env: JwtVariables, address: string, settings: Settings): Verifier {
-  const url = URL.canParse(address) ? new URL(address) : undefined;
-  const local = url !== undefined && isLoopback(url) && settings.server !== "production";
-  if (url === undefined || (url.protocol !== "https:" && !local)) {
-    throw new SettingsError("AUTH_JWKS_URL: must begin with https://.");
+function openWithKeys(address: string, settings: Settings, { issuer, audience, parties }: Expected): Open {
+  const url = isAddress(address) ? new URL(address) : undefined;
+  const isLocal = url !== undefined && isLoopback(url) && settings.server !== "production";
+  if (url === undefined || (url.protocol !== "https:" && !isLocal)) {
+    throw new SettingsError("AUTH_JWKS_URL: must be an https address.");
   }
-  for (const name of ["AUTH_ISSUER", "AUTH_AUDIENCE"] as const) {
-    if (optional(env[name]) === undefined) {
-      throw new SettingsError(`${name}: required with AUTH_JWKS_URL.`);
-    }
+  if (issuer === undefined) throw new SettingsError("AUTH_ISSUER: required with AUTH_JWKS_URL.");
+  if (audience === undefined && parties.length === 0) {
+    throw new SettingsError("AUTH_AUDIENCE: required with AUTH_JWKS_URL, unless AUTH_AUTHORIZED_PARTIES is set.");
   }
-  const key = createRemoteJWKSet(url, {
-    cooldownDuration: JWKS_REFETCH_MS,
-    cacheMaxAge: JWKS_CACHE_MS,
-  });
-  return { key, options: verifyOptions(ASYMMETRIC, env) };
-}
-
-function verifyOptions(algorithms: string[], env: JwtVariables): JWTVerifyOptions {
-  const issuer = optional(env.AUTH_ISSUER);
-  const audience = optional(env.AUTH_AUDIENCE);
-  return {
-    algorithms,
-    requiredClaims: ["exp", "sub"],
-    ...(issuer === undefined ? {} : { issuer }),
-    ...(audience === undefined ? {} : { audience }),
+  const keys = new ProviderKeys(url);
+  return async (token) => {
+    const find: typeof keys.find = (header, input) => keys.find(header, input);
+    return claimsIn(await compactVerify(token, find, { algorithms: ALGORITHMS }));
   };
+}
+
+function claimsIn({ payload, protectedHeader }: { payload: Uint8Array; protectedHeader: { b64?: boolean } }) {
+  const claims: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(payload));
+  if (protectedHeader.b64 === false || typeof claims !== "object" || claims === null || Array.isArray(claims)) {
+    throw new TypeError("the claims are no object");
+  }
+  return claims as Record<string, unknown>;
 }
 
 function bearerToken(request: Request): string | null {
@@ -94,21 +89,24 @@ function bearerToken(request: Request): string | null {
   return /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(header)?.[1] ?? null;
 }
 
-async function verify(token: string, { key, options }: Verifier): Promise<User | null> {
+/** The user of a token, or null. What was wrong with it is logged, and none of its values. */
+async function userOf(token: string, open: Open, expected: Expected): Promise<User | null> {
+  let claims: Readonly<Record<string, unknown>>;
   try {
-    const { payload } = await (typeof key === "function"
-      ? jwtVerify(token, key, options)
-      : jwtVerify(token, key, options));
-    return userFromClaims(payload);
+    claims = await open(token);
   } catch (error) {
-    if (isBadToken(error)) return null;
-    logError("jwks_unavailable", { error: errorName(error) });
-    throw new ApiError("unavailable", { retryAfter: 5 });
+    if (error instanceof KeysUnavailable) throw new ApiError("unavailable", { retryAfter: 5 });
+    logInfo("token_refused", { reason: reasonOf(error) });
+    return null;
   }
+  const wrong = wrongClaim(claims, expected, Math.floor(Date.now() / 1000));
+  if (wrong === null) return userFromClaims(claims);
+  logInfo("token_refused", { claim: wrong });
+  return null;
 }
 
-/** A token that does not hold, as opposed to keys that could not be fetched. */
-function isBadToken(error: unknown): boolean {
-  if (!(error instanceof joseErrors.JOSEError)) return false;
-  return !["ERR_JOSE_GENERIC", "ERR_JWKS_TIMEOUT", "ERR_JWKS_INVALID"].includes(error.code);
+function reasonOf(error: unknown): string {
+  if (error instanceof joseErrors.JWSSignatureVerificationFailed) return "signature";
+  const isKey = error instanceof joseErrors.JWKSNoMatchingKey || error instanceof joseErrors.JWKSMultipleMatchingKeys;
+  return isKey ? "key" : "malformed";
 }

@@ -26,11 +26,12 @@ export function isUserId(value: unknown): value is string {
 
 /** The user for these claims, or null when they name nobody. An unverified e-mail does not count. */
 export function userFromClaims(claims: Readonly<Record<string, unknown>>): User | null {
-  const { sub, email, email_verified: verified, name } = claims;
+  const { sub, email, name } = claims;
+  const isUnverified = claims.email_verified === false || claims.emailVerified === false;
   if (!isUserId(sub)) return null;
   return {
     id: sub,
-    ...(typeof email === "string" && email.includes("@") && verified !== false ? { email } : {}),
+    ...(typeof email === "string" && email.includes("@") && !isUnverified ? { email } : {}),
     ...(typeof name === "string" && name !== "" ? { name } : {}),
   };
 }

@@ -1,99 +1,72 @@
 """Bearer tokens: JWTs of your identity provider (JWKS), or, in development, signed with a shared secret."""
 
+import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jwt
 from fastapi import Request
-from jwt.exceptions import PyJWKClientConnectionError, PyJWTError
+from jwt.algorithms import OKPAlgorithm
+from jwt.exceptions import InvalidSignatureError, InvalidTokenError, PyJWTError
 
-from app.auth.user import User, is_user_id
+from app.auth.claims import Expected, wrong_claim
+from app.auth.keys import KeysUnavailable, NoKey, ProviderKeys
+from app.auth.user import User
 from app.billing.errors import BillingError
+from app.billing.log import log_line
 from app.settings import Settings
-
-# By type of key, so that a key is never used with an algorithm of another kind, and never as a shared secret.
-ALGORITHMS = {
-    "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-    "EC": ("ES256", "ES384", "ES512"),
-    "OKP": ("EdDSA",),
-}
-KEYS_LIVE_SECONDS = 600
-REFETCH_SECONDS = 60
-RETRY_SECONDS = 5
-
-
-class ProviderKeys(jwt.PyJWKClient):
-    """The identity provider's keys: cached, fetched anew for an unknown key at most once a minute."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url, lifespan=KEYS_LIVE_SECONDS, cooldown_duration=REFETCH_SECONDS, timeout=5)
-        self._retry_at = 0.0
-
-    def fetch_data(self) -> Any:
-        """Fetch the keys. While the provider is down, callers are not made to wait for a time-out each."""
-        if time.monotonic() < self._retry_at:
-            raise PyJWKClientConnectionError("the provider did not answer a moment ago")
-        try:
-            return super().fetch_data()
-        except (PyJWTError, ValueError, OSError) as error:
-            self._retry_at = time.monotonic() + RETRY_SECONDS
-            raise PyJWKClientConnectionError(f"no usable keys: {error}") from error
 
 
 class JwtAuth:
     """Says who calls, by the token in the Authorization header."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._issuer = settings.auth_issuer
-        self._audience = settings.auth_audience
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._expected = Expected(settings.auth_issuer, settings.auth_audience, settings.auth_authorized_parties)
         self._secret = settings.auth_jwt_secret.get_secret_value() if settings.auth_jwt_secret else None
-        self._keys = ProviderKeys(settings.auth_jwks_url) if settings.auth_jwks_url else None
+        self._keys = ProviderKeys(settings.auth_jwks_url, clock) if settings.auth_jwks_url else None
+        self._jws = jwt.PyJWS()
+        self._jws.register_algorithm("Ed25519", OKPAlgorithm())
 
     def __call__(self, request: Request) -> User:
-        """Return the user, or raise 401."""
+        """Return the user, or raise 401. What was wrong with a token is logged, and none of its values."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise BillingError("unauthorized")
         try:
-            return _user(self._claims(token.strip()))
-        except PyJWKClientConnectionError as error:
+            claims = self._claims(token.strip())
+        except KeysUnavailable as error:
             raise BillingError("unavailable", headers={"Retry-After": "5"}) from error
-        except (PyJWTError, ValueError, RecursionError) as error:
+        except (PyJWTError, NoKey, ValueError, RecursionError) as error:
+            log_line("token_refused", reason=_reason(error))
             raise BillingError("unauthorized") from error
+        wrong = wrong_claim(claims, self._expected, int(time.time()))
+        if wrong is not None:
+            log_line("token_refused", claim=wrong)
+            raise BillingError("unauthorized")
+        return _user(claims)
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        if self._secret is not None:
-            return self._decode(token, self._secret, ["HS256"])
-        key, algorithms = self._key(jwt.get_unverified_header(token))
-        return self._decode(token, key, algorithms)
-
-    def _key(self, header: Mapping[str, Any]) -> tuple[Any, Sequence[str]]:
-        """Return the key that the token names, and the algorithms that its kind may be used with."""
-        assert self._keys is not None
-        key_id = header.get("kid")
-        if key_id is None:
-            (key,) = (key for key in self._keys.get_jwk_set().keys if key.public_key_use != "enc")
+    def _claims(self, token: str) -> Mapping[str, Any]:
+        """Return what a token says, once its signature holds."""
+        if self._keys is None:
+            payload = self._jws.decode(token, self._secret or "", algorithms=["HS256"])
         else:
-            key = self._keys.get_signing_key(key_id)
-        return key.key, ALGORITHMS.get(key.key_type or "", ())
+            header = self._jws.get_unverified_header(token)
+            payload = self._jws.decode(token, self._keys.find(header), algorithms=[str(header.get("alg"))])
+        claims = json.loads(payload)
+        if not isinstance(claims, dict):
+            raise InvalidTokenError("the claims are no object")
+        return claims
 
-    def _decode(self, token: str, key: Any, algorithms: Sequence[str]) -> dict[str, Any]:
-        return jwt.decode(
-            token,
-            key,
-            algorithms=algorithms,
-            issuer=self._issuer,
-            audience=self._audience,
-            options={"require": ["exp", "sub"], "verify_iat": False, "verify_aud": self._audience is not None},
-        )
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, NoKey):
+        return "key"
+    return "signature" if isinstance(error, InvalidSignatureError) else "malformed"
 
 
 def _user(claims: Mapping[str, Any]) -> User:
-    if any(not isinstance(claims.get(name, 0), (int, float)) for name in ("exp", "iat", "nbf")):
-        raise ValueError("an instant is no number")
-    if not is_user_id(claims["sub"]):
-        raise ValueError("sub is not usable as a user id")
     email, name = claims.get("email"), claims.get("name")
-    usable = isinstance(email, str) and "@" in email and claims.get("email_verified") is not False
+    unverified = claims.get("email_verified") is False or claims.get("emailVerified") is False
+    usable = isinstance(email, str) and "@" in email and not unverified
     return User(claims["sub"], email if usable else None, name if isinstance(name, str) and name else None)
