@@ -5,7 +5,8 @@ import { parseArgs } from "node:util";
 import { runInNewContext } from "node:vm";
 import type { Unstable_Config } from "wrangler";
 import { servicesOf } from "../src/app.ts";
-import { type Bindings, isLoopback, optional, readSettings, SettingsError } from "../src/settings.ts";
+import { type Bindings, isLoopback, readSettings } from "../src/settings.ts";
+import { readValue, SettingsError } from "../src/values.ts";
 import { env } from "./cloudflare-workers.ts";
 import { AUDIENCE, developmentSettings, environmentSettings, ISSUER, PROJECT } from "./environment.ts";
 import { applyMigrations, complaint } from "./wrangler.ts";
@@ -41,7 +42,8 @@ export function nameOf(error: unknown): string {
 
 /** What may be known of the settings: the addresses also where a secret is missing. */
 export function settingsFacts(): object {
-  const withSecrets = { ...bindings, POLAR_ACCESS_TOKEN: "-", POLAR_WEBHOOK_SECRET: crypto.randomUUID() };
+  const token = `polar_oat_${crypto.randomUUID()}`;
+  const withSecrets = { ...bindings, POLAR_ACCESS_TOKEN: token, POLAR_WEBHOOK_SECRET: crypto.randomUUID() };
   const known = problemOf(() => readSettings(withSecrets)) === "" ? readSettings(withSecrets) : null;
   return {
     problem: unread || problemOf(() => servicesOf({ ...bindings })),
@@ -50,9 +52,19 @@ export function settingsFacts(): object {
     app_url: known?.appUrl ?? null,
     base_url: known?.polar?.baseUrl ?? null,
     is_local: known !== null && isLoopback(new URL(known.appUrl)),
-    issuer: optional(bindings[ISSUER]) ?? null,
-    audience: optional(bindings[AUDIENCE]) ?? null,
+    issuer: valueOf(ISSUER),
+    audience: valueOf(AUDIENCE),
   };
+}
+
+/** A setting that is no secret; null where it is missing or invalid. */
+function valueOf(name: string): string | null {
+  try {
+    return readValue(name, bindings[name]) ?? null;
+  } catch (error) {
+    if (error instanceof SettingsError) return null;
+    throw error;
+  }
 }
 
 function problemOf(read: () => unknown): string {

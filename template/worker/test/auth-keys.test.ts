@@ -97,15 +97,20 @@ describe("a key", () => {
     expect(await signIn()(token)).toBe(REFUSED);
   });
 
-  it.each([{ use: "enc" }, { alg: "RS512" }, { key_ops: ["sign"] }, { kid: "other" }, { kty: "EC" }, { n: "?" }, { d: "x" }])(
-    "for something else is not used: %j",
-    async (more) => {
-      const key = await newKey("RS256");
-      served = { keys: [{ ...key.jwk, ...more }] };
-      const answer = await signIn()(await key.sign()).catch((error) => error.code);
-      expect(answer).toBe("d" in more ? "unavailable" : REFUSED);
-    },
-  );
+  it.each([
+    { use: "enc" },
+    { alg: "RS512" },
+    { key_ops: ["sign"] },
+    { kid: "other" },
+    { kty: "EC" },
+    { n: "?" },
+    { d: "x" },
+  ])("for something else is not used: %j", async (more) => {
+    const key = await newKey("RS256");
+    served = { keys: [{ ...key.jwk, ...more }] };
+    const answer = await signIn()(await key.sign()).catch((error) => error.code);
+    expect(answer).toBe("d" in more ? "unavailable" : REFUSED);
+  });
 
   it("of an unknown kind is passed over", async () => {
     const key = await newKey();
