@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.operations.polar_operations import PolarOperations
 from tests.polar_server import Answer
+from tests.support.api_version import API_VERSIONS
 from tests.support.polar_runtime import GONE, NOT_ALLOWED, Call, Json, refused
 from tests.support.render import TOKEN
 
@@ -45,6 +46,11 @@ class PolarChecks(PolarOperations):
                 return formatdate(polar.now().timestamp() + polar.seconds_ahead, usegmt=True)
 
         return Dated
+
+    def _refusal(self, call: Call) -> Answer | None:
+        if call.version in API_VERSIONS:
+            self.api_version = call.version  # Polar answers in each version that it has
+        return super()._refusal(call)
 
     def operations(self, call: Call) -> Answer | None:
         """Refuse what only tells of a scope: no body of the doctor's is one that Polar accepts."""
