@@ -40,7 +40,9 @@ def test_help_says_how_a_command_is_typed_in_this_project(tool: Tool, name: str)
 
 def test_help_is_the_same_in_both_runtimes_but_for_what_only_a_worker_has(tool: Tool) -> None:
     worker = {command: tool.run(*command, "--help").out for command in COMMANDS}
+    assert "`npm run billing -- COMMAND --help` explains a command." in tool.run("--help").out
     tool.use("fastapi")
+    assert "`billing COMMAND --help` explains a command." in tool.run("--help").out
     for command in COMMANDS:
         fastapi = tool.run(*command, "--help").out
         name = " ".join(command)
