@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 
+from tests.operations.cloudflare import Cloudflare
 from tests.operations.side import JWT_SECRET, WEBHOOK_SECRET, Pair, now_us
 from tests.support.render import TOKEN
 
@@ -64,3 +65,12 @@ def test_migrating_twice_changes_nothing(pair: Pair) -> None:
 
 def _decoded(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "==")
+
+
+def test_a_deployed_database_that_refuses_is_one_line(pair: Pair) -> None:
+    with Cloudflare(status=403) as cloudflare:
+        ran = pair.worker.run("unlinked", "--remote", stored=False, **cloudflare.environment)
+    assert (ran.code, ran.out, cloudflare.puts) == (1, "", [])
+    assert ran.err.splitlines()[0] == "Target: the deployed database"
+    assert ran.err.splitlines()[-1].startswith("Error: The database cannot be reached. ")
+    assert pair.fastapi.run("unlinked", "--remote").code == 2
