@@ -27,6 +27,7 @@ RECOMMENDED = {
     "orders:read",
     "benefits:read",
 }
+ANSWERED_VERSIONS = (*API_VERSIONS, "2026-04")  # the last one is about to be removed
 _CREATED = ("products", "benefits", "discounts", "refunds")
 
 
@@ -48,8 +49,8 @@ class PolarChecks(PolarOperations):
         return Dated
 
     def _refusal(self, call: Call) -> Answer | None:
-        if call.version in API_VERSIONS:
-            self.api_version = call.version  # Polar answers in each version that it has
+        if call.version in ANSWERED_VERSIONS:
+            self.api_version = call.version
         return super()._refusal(call)
 
     def operations(self, call: Call) -> Answer | None:
