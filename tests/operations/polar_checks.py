@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -49,9 +50,8 @@ class PolarChecks(PolarOperations):
         return Dated
 
     def _refusal(self, call: Call) -> Answer | None:
-        if call.version in ANSWERED_VERSIONS:
-            self.api_version = call.version
-        return super()._refusal(call)
+        known = call.version in ANSWERED_VERSIONS
+        return super()._refusal(replace(call, version=self.api_version) if known else call)
 
     def operations(self, call: Call) -> Answer | None:
         """Refuse what only tells of a scope: no body of the doctor's is one that Polar accepts."""
