@@ -50,6 +50,13 @@ class Commands(TyperGroup):
             names.remove("token")
         return names
 
+    def get_help(self, ctx: typer.Context) -> str:
+        """Return the help; a Worker's project has no `billing` alone."""
+        here = _here()
+        if here and here.runtime == "worker" and self.help:
+            self.help = self.help.replace("`billing COMMAND", f"`{CALL['worker']} COMMAND")
+        return super().get_help(ctx)
+
     def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | TyperGroup | None:
         """Import a command."""
         if cmd_name not in self.list_commands(ctx):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from tests.operations.polar_operations import PolarOperations
 from tests.polar_server import Answer
+from tests.support.api_version import API_VERSIONS
 from tests.support.polar_runtime import GONE, NOT_ALLOWED, Call, Json, refused
 from tests.support.render import TOKEN
 
@@ -28,6 +30,7 @@ RECOMMENDED = {
     "disputes:read",
     "organizations:read",
 }
+ANSWERED_VERSIONS = (*API_VERSIONS, "2026-04")  # the last one is about to be removed
 _CREATED = ("products", "benefits", "discounts", "refunds")
 
 
@@ -47,6 +50,10 @@ class PolarChecks(PolarOperations):
                 return formatdate(polar.now().timestamp() + polar.seconds_ahead, usegmt=True)
 
         return Dated
+
+    def _refusal(self, call: Call) -> Answer | None:
+        known = call.version in ANSWERED_VERSIONS
+        return super()._refusal(replace(call, version=self.api_version) if known else call)
 
     def operations(self, call: Call) -> Answer | None:
         """Refuse what only tells of a scope: no body of the doctor's is one that Polar accepts."""

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import termios
 import threading
 import time
@@ -20,10 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from copier_polar.cli import CALLED_AS
 from tests.operations.polar_operations import PolarOperations
 from tests.support import apps, deliveries, node
 from tests.support.process import free_port
-from tests.support.render import TOKEN
+from tests.support.render import ROOT, TOKEN
 
 TIMEOUT = 120
 WEBHOOK_SECRET = deliveries.new_secret("standard")
@@ -87,7 +89,7 @@ class Side:
         started, environment = self._called(command, stored)
         done = subprocess.run(
             started,
-            cwd=self.project,
+            cwd=ROOT,
             env={**environment, **self.settings, "NO_COLOR": "1", **settings},
             stdin=subprocess.DEVNULL,
             timeout=TIMEOUT,
@@ -105,7 +107,7 @@ class Side:
         ours, theirs = pty.openpty()
         with subprocess.Popen(
             started,
-            cwd=self.project,
+            cwd=ROOT,
             env={**plain, **self.settings},
             stdin=theirs,
             stdout=theirs,
@@ -130,7 +132,7 @@ class Side:
         started, environment = self._called(command, stored)
         with subprocess.Popen(
             started,
-            cwd=self.project,
+            cwd=ROOT,
             env={**environment, **self.settings, "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -172,14 +174,14 @@ class Side:
         return text
 
     def _called(self, command: Sequence[str], stored: bool) -> tuple[list[str], dict[str, str]]:
+        """The tool of this repository with a command, and its environment, as the project's launcher has them."""
+        tool = [sys.executable, "-m", "copier_polar", "--project", str(self.project)]
         if self.variant.runtime == "fastapi":
-            environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-            database = {"DATABASE_URL": f"sqlite:///{self.database}"}
-            return [str(self.project / ".venv" / "bin" / "billing"), *command], {**environment, **database}
-        script = json.loads((self.project / "package.json").read_text())["scripts"]["billing"]
+            database = {"DATABASE_URL": f"sqlite:///{self.database}", CALLED_AS: "uv run billing"}
+            return [*tool, *command], {**apps.python_environment(), **database}
         target = ["--persist-to", str(self.folder / "store")] if stored else []
         end = command.index("--") if "--" in command else len(command)
-        return [str(node.NODE), *script.split()[1:], *command[:end], *target, *command[end:]], node.environment()
+        return [*tool, *command[:end], *target, *command[end:]], node.environment(**{CALLED_AS: "npm run billing --"})
 
 
 @dataclass

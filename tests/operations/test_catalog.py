@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.catalogues import CATALOGUES, benefit, fixed, metered, product
+from tests.catalogues import CATALOGUES, benefit, metered
 from tests.operations.conftest import RUNTIMES
 from tests.operations.polar_operations import PolarOperations
 from tests.operations.side import Pair, Side
-from tests.polar_server import Answer, rate_limited
 from tests.support import apps
 
 DIFF = ("catalog", "diff")
@@ -106,63 +105,6 @@ def test_changes_at_polar_are_named_and_end_with_1_where_they_matter(
     assert update == UPDATE
     found = pair.both(*DIFF, "--json", code=code, stored=False).json["differences"]
     assert [(one["kind"], one["matters"]) for one in found] == [(kind, bool(code)) for _, kind, _ in changes.values()]
-
-
-def test_products_that_are_gone_or_new_are_named(pair: Pair) -> None:
-    for side in pair.sides:
-        gone = side.polar.products.pop(_find(side, "Lifetime")["id"])
-        for added in (product("Gold", fixed(5)), product("Draft", fixed(5), visibility="draft")):
-            side.polar.products[added["id"]] = added
-        for number in range(150):
-            old = {**gone, "id": f"old-{number}", "is_archived": True}
-            side.polar.products = {old["id"]: old, **side.polar.products}
-    *lines, update = pair.both(*DIFF, code=1, stored=False).out.splitlines()
-    assert lines[0] == "lifetime: is not at Polar"
-    assert sorted(lines[1:]) == [f'"{name}": is for sale at Polar and not in the code' for name in ("Gold", "Team")]
-    assert update == UPDATE
-    found = pair.both(*DIFF, "--json", code=1, stored=False).json["differences"]
-    assert [(one["kind"], one["matters"]) for one in found] == [("missing", True), ("new", False), ("new", False)]
-
-
-def test_demo_products_are_a_difference_that_needs_no_polar(pair: Pair) -> None:
-    found = pair.both(*DIFF, "--json", code=1, stored=False, POLAR_SERVER="demo").json
-    assert [one["kind"] for one in found["differences"]] == ["demo"]
-    assert found["command"] == "copier update --trust --data polar_server=sandbox"
-    assert not [side for side in pair.sides if side.polar.calls]
-
-
-def test_a_token_that_may_not_read_products_is_one_clear_line(pair: Pair) -> None:
-    for side in pair.sides:
-        side.polar.scopes = {"webhooks:read"}
-    err = pair.both(*DIFF, "--json", code=1, stored=False).err
-    assert err.splitlines()[1].startswith("Error: The access token lacks the scope products:read")
-
-
-def test_products_with_fields_of_another_kind_are_read_tolerantly(pair: Pair) -> None:
-    for side in pair.sides:
-        _find(side, "Lifetime")["benefits"] = 7
-        _find(side, "Pro Yearly")["prices"] = [7, {}]
-        _find(side, "Pro Monthly")["name"] = 7
-    found = pair.both(*DIFF, "--json", code=1, stored=False).json["differences"]
-    assert [(one["kind"], one["product"]) for one in found[:2]] == [("price", "pro_yearly"), ("benefits", "lifetime")]
-
-
-def test_where_polar_has_it_wait_it_asks_again_and_says_so(pair: Pair) -> None:
-    for side in pair.sides:
-        del side.polar.products[_find(side, "Team")["id"]]
-        side.polar.next_answers = [rate_limited(1), rate_limited(0)]
-    ran = pair.both(*DIFF, stored=False)
-    assert ran.out == "The catalogue of the code is Polar's.\n"
-    assert ran.err.splitlines()[1:] == ["Polar asks to wait for 1 s.", "Polar asks to wait for 0 s."]
-    for side in pair.sides:
-        side.polar.always = lambda _: rate_limited(9999)
-    assert "try again in 9999 seconds." in pair.both(*DIFF, code=1, stored=False).err
-
-
-def test_half_a_list_is_no_list(pair: Pair) -> None:
-    for side in pair.sides:
-        side.polar.always = lambda _: Answer(200, {"items": []})
-    assert "cannot be read" in pair.both(*DIFF, code=1, stored=False).err
 
 
 def test_hostile_products_have_no_difference_either(

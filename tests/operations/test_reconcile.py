@@ -1,16 +1,10 @@
-"""`reconcile`: what differs from Polar, shown or corrected, and going on where it was stopped."""
+"""`reconcile`: what differs from Polar, shown or corrected."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
 from typing import Any
 
 from tests.operations.side import Pair, Side
-from tests.polar_server import rate_limited
-from tests.support import node
-from tests.support.polar_runtime import BROKEN
 
 START = "2026-11-01T00:00:00.000000Z"
 EMAIL = "ada@example.com"
@@ -97,47 +91,3 @@ def test_what_differs_is_corrected_and_no_reaction_runs(pair: Pair) -> None:
     assert not [row for row in pair.sql("SELECT * FROM billing_access") if row["check_us"] is not None]
     assert pair.both("reconcile").out == "Reconciled: 2 customer(s), 0 differed, 0 failed.\n"
     assert [row["subject"] for row in pair.sql("SELECT subject FROM billing_audit")] == ["all", "all"]
-
-
-def test_one_user_is_found_here_or_at_polar(pair: Pair) -> None:
-    for side in pair.sides:
-        at_polar(side, 1, 'user/2 é+%"')
-        at_polar(side, 2, "user_2")
-    ran = pair.both("reconcile", "--user", 'user/2 é+%"', "--json")
-    assert [found["customer"] for found in ran.json["customers"]] == [customer_id(1)]
-    assert "No customer of this user is known" in pair.both("reconcile", "--user", "--nobody", code=1).err
-
-
-def test_polars_pace_is_kept_and_a_stopped_run_goes_on(pair: Pair) -> None:
-    for side in pair.sides:
-        for number in range(1, 6):
-            at_polar(side, number)
-        side.polar.next_answers = [rate_limited(1)]
-        broken = [f"/v1/customers/{customer_id(number)}/state" for number in (2, 3, 4)]
-        side.polar.always = lambda call, broken=broken: BROKEN if call.path in broken else None
-    ran = pair.both("reconcile", "--json", code=1)
-    assert "Polar asks to wait for 1 s." in ran.err
-    assert (ran.json["compared"], ran.json["next"]) == (4, customer_id(1))
-    assert [found["outcome"] for found in ran.json["customers"]] == ["written", "failed", "failed", "failed"]
-    assert f"Stopped after 4 of 5: three in a row failed. Go on with --after {customer_id(1)}" in ran.err
-    for side in pair.sides:
-        side.polar.always = lambda call: None
-    again = pair.both("reconcile", "--after", ran.json["next"], "--json").json
-    assert [found["customer"] for found in again["customers"]] == [customer_id(number) for number in (2, 3, 4, 5)]
-
-
-def test_no_minute_has_more_calls_than_polar_allows(pair: Pair) -> None:
-    """The Worker's commands; the FastAPI project has such a test of its own."""
-    done = subprocess.run(
-        [node.NODE, "--import", "./scripts/resolve.ts", Path(__file__).with_name("pace_in_node.mjs")],
-        cwd=pair.worker.project,
-        env=node.environment(),
-        timeout=60,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    made = json.loads(done.stdout)
-    assert made[:80] == [0] * 80, "nobody waits before it must"
-    assert all(later - earlier >= 60 for earlier, later in zip(made, made[80:], strict=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ from tests.tool.conftest import Tool
 from tests.tool.fake_bridge import DATABASE, Failure
 
 HERE = ("block", "erase", "link", "migrate", "reconcile", "replay", "unlinked")
+COMMANDS = [
+    *((name,) for name in cli.IN_A_PROJECT if name not in ("catalog", "endpoint")),
+    ("catalog", "diff"),
+    ("endpoint", "sync"),
+]
+ONLY_WORKER = {"--remote", "--persist-to"}
 WORKER_TARGET = "Target: the local database in /project/.wrangler/state"
 FASTAPI_TARGET = "Target: sqlite:///billing.db"
 
@@ -29,6 +36,21 @@ def test_help_says_how_a_command_is_typed_in_this_project(tool: Tool, name: str)
     assert "--json" in worker
     assert "--json" in fastapi
     assert tool.bridge.calls == []
+
+
+def test_help_is_the_same_in_both_runtimes_but_for_what_only_a_worker_has(tool: Tool) -> None:
+    worker = {command: tool.run(*command, "--help").out for command in COMMANDS}
+    assert "`npm run billing -- COMMAND --help` explains a command." in tool.run("--help").out
+    tool.use("fastapi")
+    assert "`billing COMMAND --help` explains a command." in tool.run("--help").out
+    for command in COMMANDS:
+        fastapi = tool.run(*command, "--help").out
+        name = " ".join(command)
+        assert _summary(worker[command]) == _summary(fastapi), name
+        assert _options(worker[command]) - ONLY_WORKER == _options(fastapi), name
+        assert "--json" in fastapi, name
+        assert f"Example: npm run billing -- {name}" in worker[command]
+        assert f"Example: uv run billing {name}" in fastapi
 
 
 def test_outside_a_project_help_has_every_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,3 +180,12 @@ def test_ctrl_c_elsewhere_ends_it_at_once(tool: Tool) -> None:
     ran = tool.run("unlinked", code=130)
     assert ran.out == ""
     assert tool.bridge.closed
+
+
+def _options(text: str) -> set[str]:
+    return set(re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE))
+
+
+def _summary(text: str) -> str:
+    """What a help text says of the command, without how it is called and without the wrapping."""
+    return " ".join(re.split(r"Arguments:|Options:|Example:", text)[0].split("\n", 1)[1].split())

@@ -20,9 +20,6 @@ SHOPS = [profile for profile in (*WORKER_PROFILES, *FASTAPI_PROFILES) if profile
 ANSWERS, README = ".copier-answers.yml", "README.md"
 CATALOGS = {"worker": "src/billing/catalog.ts", "fastapi": "src/app/billing/catalog.py"}
 CATALOG = "the catalogue"
-# What the doctor holds the code against: the premium products are in it.
-DOCTORS = {"worker": "scripts/doctor/generated.ts", "fastapi": "src/app/billing/doctor/generated.py"}
-DOCTOR = "the doctor"
 NOTE = "Ours, and to stay.\n"
 Products = dict[str, dict[str, Any]]
 
@@ -57,9 +54,8 @@ def refreshed(project: Project, profile: Profile, shop: PolarServer, **data: Any
     catalog = CATALOGS[profile.runtime]
     for name in (README, catalog):
         assert (project.folder / name).read_text().endswith(NOTE)
-    names = {catalog: CATALOG, DOCTORS[profile.runtime]: DOCTOR}
     return {
-        names.get(name, name): "\n".join(
+        CATALOG if name == catalog else name: "\n".join(
             line
             for line in git(project.folder, "diff", "--unified=0", "--", name).splitlines()
             if line.startswith(("+", "-")) and not line.startswith(("+++", "---"))
@@ -103,7 +99,7 @@ def test_a_product_that_is_new_is_offered(project: Project, profile: Profile, sh
     commit(project.folder, "offered")
     keys = [*project.answers["products"], "ultra"]
     changes = refreshed(project, profile, shop, products=keys, premium_products=keys[1:])
-    assert set(changes) == {ANSWERS, CATALOG, README, DOCTOR}
+    assert set(changes) == {ANSWERS, CATALOG, README}
     assert lines(changes[CATALOG], "-") == []
     assert lines(changes[ANSWERS], "-") == []
     assert lines(changes[ANSWERS], "+") == ["- ultra", "- ultra"]

@@ -110,7 +110,7 @@ def code_key(files: Files, generated: Iterable[str]) -> str:
 
 
 def _is_data(name: str) -> bool:
-    return name.startswith("src/") and PurePosixPath(name).stem == "catalog" and "commands" not in name
+    return name.startswith("src/") and PurePosixPath(name).stem == "catalog"
 
 
 def _edges(name: str, files: Files, named: Mapping[str, str]) -> set[str]:

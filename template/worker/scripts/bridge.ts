@@ -70,7 +70,7 @@ const OPERATIONS: Readonly<Record<string, (asked: PolarObject) => unknown>> = {
     if (!Array.isArray(statements) || !statements.every(isObject)) throw bad("statements: not a list of objects");
     const db = await store.database();
     const prepared = statements.map((each) => prepare(db, text(each, "sql"), { ...(each.values as object) }));
-    return prepared.length === 0 ? [] : (await db.batch(prepared)).map(({ results }) => results);
+    return store.batch(db, prepared);
   },
   replay: async (asked) => {
     const handlers = asked.reactions === true ? reactions : null;

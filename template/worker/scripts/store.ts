@@ -94,6 +94,16 @@ export async function migrations(): Promise<{ answers: boolean; current: boolean
   return { answers: tables !== null, current: wanted.every((file) => applied.some(({ name }) => name === file)) };
 }
 
+/** The rows of each statement, all in one transaction. Throws Problem, also where the file is no database at all. */
+export async function batch(db: D1Database, statements: D1PreparedStatement[]): Promise<unknown[]> {
+  if (statements.length === 0) return [];
+  try {
+    return (await db.batch(statements)).map(({ results }) => results);
+  } catch {
+    throw new Problem("store", "The database refused.");
+  }
+}
+
 /** Applies the migrations that are missing. */
 export function migrate(): object {
   const done = applyMigrations(remote ? ["--remote"] : ["--local", "--persist-to", folder]);

@@ -23,6 +23,7 @@ from tests.support.render import render
 
 EVENT_TYPES = get_args(import_module(f"{api_version.module_name()}.literals").WebhookEventType)
 APP_URL = "https://app.invalid"
+SECRETS = {"worker": ".dev.vars", "fastapi": ".env"}
 WEBHOOK_URL = f"{APP_URL}/webhooks/polar"
 
 
@@ -118,5 +119,6 @@ def _copies(originals: tuple[Side, ...], folder: Path) -> Generator[Pair]:
             polar.add_endpoint(WEBHOOK_URL, EVENT_TYPES, id="endpoint-1", secret=WEBHOOK_SECRET)
             side = copied(original, folder / original.variant.name, polar)
             side.project = copied_project(original.project, folder / f"{original.variant.name}-project")
+            (side.project / SECRETS[original.variant.runtime]).touch(0o600)  # as `dev` leaves it
             sides.append(side)
         yield Pair(*sides)

@@ -93,15 +93,3 @@ def test_what_stands_in_the_tables(patient: Patient) -> None:
     assert "Fix: Remove the cause, then run the command `replay`." in text
     assert "1. Now, before anything else: `status_unknown`" not in text
     assert "1. Now, before anything else: `events_dead`, `status_unknown`, `background_idle`." in text
-
-
-def test_long_lists_are_cut_and_counted_and_markup_in_them_is_shown(patient: Patient) -> None:
-    for number in range(25):
-        patient.sql(
-            "INSERT INTO billing_webhook_events (webhook_id, type, state, error, received_us) "
-            f"VALUES ('wh_{number:02}', '[x](y) <b>', 'failed', 'a' || char(10) || 'b', {number})"
-        )
-    assert len(patient.examined().found["events_failed"]) == 25
-    lines = patient.text().splitlines()
-    assert lines.count("- and 5 more") == 1
-    assert "- event wh_24: \\[x\\](y) \\<b\\>: a b" in lines
