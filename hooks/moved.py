@@ -20,15 +20,15 @@ from jinja2.ext import Extension
 
 # What is gone, and where it is now in the template's repository; the first line that fits counts.
 _PLACES = (
-    (r"scripts/(?:polar|polar-admin)\.ts", "copier_polar/polar.py"),
-    (r"scripts/webhook-secret\.ts", "copier_polar/commands/endpoint.py"),
-    (r"scripts/out-of-reach\.ts", "copier_polar/console.py"),
-    (r"scripts/(console|audit|project)\.ts", r"copier_polar/\1.py"),
+    (r"scripts/billing\.ts", "copier_polar/cli.py"),
+    (r"scripts/out-of-reach\.ts", "copier_polar/bridge.py"),
+    (r"scripts/doctor/migrations\.ts", "copier_polar/doctor/schema.py"),
+    (r"(?:scripts|src/app/billing)/doctor/generated\.(?:ts|py)", "copier_polar/generated.py"),
+    (r"scripts/(console|audit|project|polar|polar-admin|webhook-secret)\.ts", r"copier_polar/\1.py"),
     (r"scripts/((?:commands|doctor|simulation)/.+)\.ts", r"copier_polar/\1.py"),
     (r"scripts/(simulation/.+\.json)", r"copier_polar/\1"),
-    (r"src/app/billing/commands/(?:polar|polar_admin)\.py", "copier_polar/polar.py"),
-    (r"src/app/billing/commands/webhook_secret\.py", "copier_polar/commands/endpoint.py"),
-    (r"src/app/billing/commands/(console|audit|project)\.py", r"copier_polar/\1.py"),
+    (r"src/app/billing/commands/retry\.py", "copier_polar/commands/replay.py"),
+    (r"src/app/billing/commands/(console|audit|project|polar|polar_admin|webhook_secret)\.py", r"copier_polar/\1.py"),
     (r"src/app/billing/((?:commands|doctor|simulation)/.+\.(?:py|json))", r"copier_polar/\1"),
     (r"tests/(?:http/)?test_(?:commands|doctor|operator_polar|simulate)\.py", "tests/tool"),
 )
