@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiers
 from tests.catalogues import CATALOGUES
 from tests.polar_server import AnyVersion, PolarServer
 from tests.support import recorded
@@ -22,18 +23,29 @@ from tests.support.render import template_copy
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--nightly` and `--all-variants`: everything, where CI takes a sample."""
+    """How much runs: see `tests/tiers.py`."""
+    parser.addoption("--full", action="store_true", help="every runtime, store, pair of answers and mutation")
+    parser.addoption("--rest", action="store_true", help="of --full, what the plain run leaves out")
+    parser.addoption("--turn", metavar="COMMIT", help="begin with the files whose turn it is at that commit")
     parser.addoption("--nightly", action="store_true", help="full counts of the conformance suite, instead of a sample")
     parser.addoption("--all-variants", action="store_true", help="types, lint and own tests of all variants")
     parser.addoption("--seconds", type=int, help="begin no test after so many; those left out are named at the end")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: of two processes (`-n 2`) none is to wait at the end for the other's variants.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take the tests of the tier that is asked for, the longest first.
 
-    The commands of operators come last: they are what is left out where `--seconds` are too few.
+    Of two processes (`-n 2`) neither waits at the end for the other's variants. `--turn` orders files by a commit:
+    where `--seconds` are too few, each part gets its turn. A test that is named on the command line runs in any case.
     """
-    items.sort(key=lambda item: ("variants" not in item.path.parts, "operations" in item.path.parts))
+    if any("::" in argument for argument in config.invocation_params.args):
+        return
+    full, rest, commit = (config.getoption(name) for name in ("--full", "--rest", "--turn"))
+    kept, left = tiers.chosen(items, full=full or config.getoption("--nightly"), rest=rest)
+    if left:
+        config.hook.pytest_deselected(items=left)
+    kept.sort(key=lambda item: tiers.turn(item, commit) if commit else str("variants" not in item.path.parts))
+    items[:] = kept
 
 
 _BEGAN = time.monotonic()

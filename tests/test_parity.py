@@ -168,15 +168,20 @@ def project_of(
 
 @pytest.fixture(scope="module")
 def outcomes(
-    project_of: Callable[[apps.Variant], Path], tmp_path_factory: pytest.TempPathFactory
+    project_of: Callable[[apps.Variant], Path], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> dict[str, dict[str, Outcome]]:
-    """What each variant did, by the step's name; all steps run once, in their order."""
+    """What each variant did, by the step's name; all steps run once, in their order.
+
+    With `--full` those of two processes too.
+    """
+    full = request.config.getoption("--full") or request.config.getoption("--rest")
     with ExitStack() as stack:
         running_apps = {
             variant.name: stack.enter_context(
                 running(variant, project_of(variant), tmp_path_factory.mktemp(variant.name))
             )
             for variant in apps.VARIANTS
+            if full or variant.processes == 1
         }
         pool = stack.enter_context(ThreadPoolExecutor(len(running_apps)))
         found = {step.name: _take(step, running_apps, pool) for step in STEPS}

@@ -143,6 +143,14 @@ def pairwise(made: list[Variant]) -> list[Variant]:
     return sorted(chosen, key=lambda variant: variant.number)
 
 
+def one_per_store(some: list[Variant]) -> list[Variant]:
+    """Return the first variant of each runtime and database."""
+    first: dict[tuple[str, str], Variant] = {}
+    for variant in some:
+        first.setdefault((variant.runtime, str(variant.answers["database"])), variant)
+    return list(first.values())
+
+
 def _of_code(variant: Variant) -> set[Pair]:
     return pairs(variant, {CATALOGUE, *variant.switching})
 

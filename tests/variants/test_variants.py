@@ -1,7 +1,7 @@
 """Every legal combination of answers, in tiers: see `tests/variants/tiers.py`.
 
-`uv run pytest` renders all of them (a), and type-checks, lints (b) and tests (c) a subset that has every pair of what
-switches files or code. `uv run pytest --all-variants` takes all to all tiers, but for own tests of a project that
+`uv run pytest` renders all of them (a), and type-checks, lints (b) and tests (c) one for each store. `--full` takes a
+subset that has every pair of what switches files or code to (b) and (c). `uv run pytest --all-variants` takes all to all tiers, but for own tests of a project that
 differs from one already tested in literals alone.
 """
 
@@ -16,7 +16,7 @@ import pytest
 
 from tests.variants import tiers
 from tests.variants.checks import FastApis, Faults, Say, Workers
-from tests.variants.combinations import Variant, legal, pairwise, polar_servers, variants
+from tests.variants.combinations import Variant, legal, one_per_store, pairwise, polar_servers, variants
 from tests.variants.tiers import Rendered
 
 
@@ -55,6 +55,8 @@ def every(
         done = tiers.render(template, found, tmp_path_factory.mktemp("variants"), polar_with, say)
         say(watch.told("a", len(found)))
         some = pairwise(found)
+        if not (request.config.getoption("--full") or request.config.getoption("--all-variants")):
+            some = one_per_store(some)
         if request.config.getoption("--all-variants"):  # the rest behind those that have every pair
             some += [variant for variant in found if variant not in some]
         yield Every(done, found, some)
