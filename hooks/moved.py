@@ -32,6 +32,8 @@ _PLACES = (
     (r"src/app/billing/((?:commands|doctor|simulation)/.+\.(?:py|json))", r"copier_polar/\1"),
     (r"tests/(?:http/)?test_(?:commands|doctor|operator_polar|simulate)\.py", "tests/tool"),
 )
+# What its user filled in there is an option now.
+_ADVICE = {"copier_polar/simulation/sign_in.py": "`simulate --header` takes what you wrote there."}
 _ANSWERS = ".copier-answers.yml"
 _IMPORT = re.compile(r"""(?:\bfrom|\bimport|\brequire)\s*\(?\s*["'](\.{1,2}/[^"'\n]+)["']""")
 _SCRIPTS = (".ts", ".tsx", ".mts", ".js", ".mjs")
@@ -67,7 +69,8 @@ def _edited(project: Path, source: str, gone: Mapping[str, str]) -> Iterator[str
         for path, place in gone.items():
             given = Path(folder, "before", path)
             if not given.exists() or given.read_bytes() != _git(project, "show", f"HEAD:./{path}"):
-                yield f"{path} is gone, with your changes (git show {commit}:./{path}): it is {place} of the tool now."
+                told = f"{path} is gone, with your changes (git show {commit}:./{path}): it is {place} of the tool now."
+                yield f"{told} {_ADVICE[place]}" if place in _ADVICE else told
 
 
 def _render_before(project: Path, source: str, destination: Path) -> None:
