@@ -157,7 +157,7 @@ def test_a_fastapi_apps_commands_work_at_once(made: Made, python: PythonEnvironm
     updated.update()
     launcher: list[str | Path] = [python.bin("python"), "-m", "app.billing.cli"]
     run([*launcher, "migrate"], cwd=project, env=container(python, project), timeout=120)
-    assert "billing_customers" in tables(project / "data" / "dev.db")
+    assert "billing_customers" in tables(project / "billing.db")
     commands_work(launcher, project, python.variables(project))
 
 
