@@ -20,18 +20,20 @@ from jinja2.ext import Extension
 
 # What is gone, and where it is now in the template's repository; the first line that fits counts.
 _PLACES = (
-    (r"scripts/(?:polar|polar-admin)\.ts", "copier_polar/polar.py"),
-    (r"scripts/webhook-secret\.ts", "copier_polar/commands/endpoint.py"),
-    (r"scripts/out-of-reach\.ts", "copier_polar/console.py"),
-    (r"scripts/(console|audit|project)\.ts", r"copier_polar/\1.py"),
+    (r"scripts/billing\.ts", "copier_polar/cli.py"),
+    (r"scripts/out-of-reach\.ts", "copier_polar/bridge.py"),
+    (r"scripts/doctor/migrations\.ts", "copier_polar/doctor/schema.py"),
+    (r"(?:scripts|src/app/billing)/doctor/generated\.(?:ts|py)", "copier_polar/generated.py"),
+    (r"scripts/(console|audit|project|polar|polar-admin|webhook-secret)\.ts", r"copier_polar/\1.py"),
     (r"scripts/((?:commands|doctor|simulation)/.+)\.ts", r"copier_polar/\1.py"),
     (r"scripts/(simulation/.+\.json)", r"copier_polar/\1"),
-    (r"src/app/billing/commands/(?:polar|polar_admin)\.py", "copier_polar/polar.py"),
-    (r"src/app/billing/commands/webhook_secret\.py", "copier_polar/commands/endpoint.py"),
-    (r"src/app/billing/commands/(console|audit|project)\.py", r"copier_polar/\1.py"),
+    (r"src/app/billing/commands/retry\.py", "copier_polar/commands/replay.py"),
+    (r"src/app/billing/commands/(console|audit|project|polar|polar_admin|webhook_secret)\.py", r"copier_polar/\1.py"),
     (r"src/app/billing/((?:commands|doctor|simulation)/.+\.(?:py|json))", r"copier_polar/\1"),
     (r"tests/(?:http/)?test_(?:commands|doctor|operator_polar|simulate)\.py", "tests/tool"),
 )
+# What its user filled in there is an option now.
+_ADVICE = {"copier_polar/simulation/sign_in.py": "`simulate --header` takes what you wrote there."}
 _ANSWERS = ".copier-answers.yml"
 _IMPORT = re.compile(r"""(?:\bfrom|\bimport|\brequire)\s*\(?\s*["'](\.{1,2}/[^"'\n]+)["']""")
 _SCRIPTS = (".ts", ".tsx", ".mts", ".js", ".mjs")
@@ -67,7 +69,8 @@ def _edited(project: Path, source: str, gone: Mapping[str, str]) -> Iterator[str
         for path, place in gone.items():
             given = Path(folder, "before", path)
             if not given.exists() or given.read_bytes() != _git(project, "show", f"HEAD:./{path}"):
-                yield f"{path} is gone, with your changes (git show {commit}:./{path}): it is {place} of the tool now."
+                told = f"{path} is gone, with your changes (git show {commit}:./{path}): it is {place} of the tool now."
+                yield f"{told} {_ADVICE[place]}" if place in _ADVICE else told
 
 
 def _render_before(project: Path, source: str, destination: Path) -> None:

@@ -113,7 +113,14 @@ def test_the_map_of_the_readme_has_ten_lines_and_is_true() -> None:
     assert {name.split("/", 1)[0] for name in named} >= top
 
 
-CHANGES = ("A new question", "A new optional feature", "A new event reaction")
+CHANGES = (
+    "A new question",
+    "A new optional feature",
+    "A new command",
+    "A new check of the doctor",
+    "A new operation of the bridge",
+    "A new event reaction",
+)
 
 
 @pytest.mark.parametrize("change", CHANGES)

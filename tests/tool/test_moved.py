@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import commit, git
 from tests.support.render import ROOT
+from tests.updates import history
 
 _spec = importlib.util.spec_from_file_location("moved", ROOT / "hooks" / "moved.py")
 assert _spec is not None
@@ -87,7 +88,7 @@ def test_a_worker(versions: Path, tmp_path: Path, capfd: pytest.CaptureFixture[s
         f"scripts/doctor/polar-side.ts is gone, with your changes (git show {head}:./scripts/doctor/polar-side.ts): "
         "it is copier_polar/doctor/polar_side.py of the tool now.",
         "scripts/report.ts:1 imports scripts/polar-admin.ts, which is gone: "
-        "it is copier_polar/polar.py of the tool now.",
+        "it is copier_polar/polar_admin.py of the tool now.",
         "scripts/report.ts:3 imports scripts/console.ts, which is gone: it is copier_polar/console.py of the tool now.",
         "src/app.ts:1 imports scripts/simulation/objects.json, which is gone: it is "
         "copier_polar/simulation/objects.json of the tool now.",
@@ -120,6 +121,23 @@ def test_an_untouched_project_hears_nothing(
     said = updated(versions, tmp_path / "app", runtime, {}, capfd)
     assert "is updated" in said
     assert "is gone" not in said
+
+
+@pytest.mark.parametrize("version", history.released(), ids=lambda version: version.name)
+@pytest.mark.parametrize("runtime", GONE)
+def test_every_file_that_is_gone_has_a_place_that_exists(runtime: str, version: history.Version) -> None:
+    history.require_history()
+    folder = f"template/{runtime}"
+    command = ["ls-files", "--cached", "--others", "--exclude-standard", folder]
+    now = {_in_a_project(path, folder) for path in git(ROOT, *command).splitlines() if (ROOT / path).exists()}
+    gone = {_in_a_project(path, folder) for path in version.files(folder)} - now
+    places = {path: moved.place_of(path) for path in gone}
+    assert gone
+    assert [path for path, place in places.items() if place is None or not (ROOT / place).exists()] == []
+
+
+def _in_a_project(path: str, folder: str) -> str:
+    return path.removeprefix(f"{folder}/").removesuffix(".jinja")
 
 
 def test_other_files_have_no_new_place() -> None:

@@ -137,6 +137,26 @@ FASTAPI = Edits(
 
 EDITS = {"worker": WORKER, "fastapi": FASTAPI}
 
+# Of projects that had the operator's commands: a file that goes, its use in a file of one's own, and what has to go on.
+COMMANDS = {
+    "worker": Edits(
+        changed={"scripts/simulation/sign-in.ts": [lambda text: text + "// ours\n"]},
+        added={"scripts/stats.ts": 'import { columns } from "./console.ts";\n\nexport const stats = columns;\n'},
+    ),
+    "fastapi": Edits(
+        changed={
+            "src/app/billing/simulation/sign_in.py": [lambda text: text + "# ours\n"],
+            "Dockerfile": [
+                put("ENV TZ=UTC\n", after="WORKDIR /app\n"),
+                swap("--port 8000 ", "--port ${PORT:-8000} "),
+            ],
+        },
+        added={
+            "src/app/stats.py": '"""Stats."""\n\nfrom app.billing.commands.console import columns\n\nstats = columns\n'
+        },
+    ),
+}
+
 # A route in the place that the newest version has for it.
 OWN_ROUTE = {
     "worker": Edits({"src/own-routes.ts": [lambda text: text + 'ownRoutes.get("/own", (c) => c.json(["own"]));\n']}),

@@ -24,7 +24,7 @@ class RunningWorker:
     @contextmanager
     def started(self, project: Path) -> Generator[str]:
         """`npm run dev`: it migrates, then listens; yields its address."""
-        _link_modules(project)
+        link_modules(project)
         port = free_port()
         command = [node.NODE, "scripts/dev.ts", "--port", str(port), "--persist-to", self.store]
         url = f"http://127.0.0.1:{port}"
@@ -34,7 +34,7 @@ class RunningWorker:
 
     def migrate(self, project: Path) -> None:
         """Apply the migrations that the store has not yet."""
-        _link_modules(project)
+        link_modules(project)
         wrangler = project / "node_modules" / ".bin" / "wrangler"
         command = [wrangler, "d1", "migrations", "apply", "DB", "--local", "--persist-to", self.store]
         run(command, cwd=project, env=node.environment(), timeout=120)
@@ -91,7 +91,8 @@ def execute(database: Path, statement: str) -> list[tuple[object, ...]]:
         return list(connection.execute(statement))
 
 
-def _link_modules(project: Path) -> None:
+def link_modules(project: Path) -> None:
+    """Give a Worker the packages that its manifest names."""
     modules = project / "node_modules"
     if not modules.exists():
         with (project / ".git" / "info" / "exclude").open("a") as ignored:

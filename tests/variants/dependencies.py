@@ -21,7 +21,10 @@ _CODE = (".ts", ".py", ".json", ".jsonc", ".toml")
 # Read by every run of tests; what these name is not followed.
 _ALWAYS = re.compile(r"(?:pyproject\.toml|alembic\.ini|package\.json|wrangler\.jsonc)|(?:.*/)?migrations/.*")
 _STARTS = re.compile(r"vitest\.config\.ts|tests/(?:.*/)?(?:conftest|__init__)\.py")
-_WHOLE = re.compile(r"(?<!tmp_path\.)(?:\br?glob\(|\biterdir\(|\breaddir)")  # whoever lists folders reads anything
+# Whoever lists folders reads anything, but for who looks for the answers file.
+_WHOLE = re.compile(r'(?<!tmp_path\.)(?:\br?glob\((?!"\.copier-answers)|\biterdir\(|\breaddir)')
+# What a project was made of: where it is other, so are the files that were rendered from it.
+_ANSWERS = ".copier-answers.yml"
 _LITERAL = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|\b\d[\d_.]*\b|(?<=[A-Z])=.*$|https?://\S+')
 _SEVERAL = re.compile(r"…(?:, …)+")  # how long a list of literals is
 _SOURCE = re.compile(r"""\b(?:from|import|import\()\s*["']""")  # the name of a module is no literal
@@ -118,7 +121,8 @@ def _edges(name: str, files: Files, named: Mapping[str, str]) -> set[str]:
     if _WHOLE.search(text):
         return set(files)
     found = {other for other in imports(name, text) if other in files}
-    return found | {named[word] for word in words(_said(name, text)) if word in named and "." in word}
+    opened = {named[word] for word in words(_said(name, text)) if word in named and "." in word}
+    return found | opened - {_ANSWERS}
 
 
 @cache
