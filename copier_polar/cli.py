@@ -24,7 +24,7 @@ from copier_polar.bridge import (
     StoreProblem,
     UnreadableProblem,
 )
-from copier_polar.console import CALLED_WRONGLY, NO_ANSWER, BadCall, Refused, complain
+from copier_polar.console import CALLED_WRONGLY, NO_ANSWER, BadCall, Refused, complain, end_on_ctrl_c
 
 IN_A_PROJECT = (
     "block",
@@ -164,6 +164,7 @@ def choose_project(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and end the process with its code; what goes wrong is one line."""
+    end_on_ctrl_c()
     _take_stderr()
     try:
         app(args=arguments, prog_name=os.environ.get(CALLED_AS) or "copier-polar")
