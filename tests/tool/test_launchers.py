@@ -55,7 +55,8 @@ if how == "fails" or (how == "is new" and arguments[0] == "--offline"):
     os.write(2, b"error: failed to fetch https://user:secret@example.com/x.git\\n")
     sys.exit(1)
 if how == "is the tool":
-    os.execv({sys.executable!r}, [{sys.executable!r}, "-m", "copier_polar", *arguments[arguments.index("copier-polar") + 1 :]])
+    command = [{sys.executable!r}, "-m", "copier_polar", *arguments[arguments.index("copier-polar") + 1 :]]
+    os.execv(command[0], command)
 os.write(2, b"Installed 40 packages from https://user:secret@example.com/x.git\\n")
 os.write(2, b"\\x06noise\\n")
 presses = []
