@@ -35,11 +35,7 @@ describe("a bearer token signed with the secret", () => {
 
   it("names the user", async () => {
     const token = await hs256({ sub: "alice", email: "a@example.com", name: "Alice" });
-    expect(await authenticate(request(token))).toEqual({
-      id: "alice",
-      email: "a@example.com",
-      name: "Alice",
-    });
+    expect(await authenticate(request(token))).toEqual({ id: "alice", email: "a@example.com", name: "Alice" });
     expect(await authenticate(request(token, "bearer"))).not.toBeNull();
   });
 
