@@ -178,12 +178,8 @@ describe("cost", () => {
 test("the account shows the user's own, newest first, in the contract's shape", async () => {
   const older = polar.subscription(200, ALICE, { status: "canceled", created_at: formatInstant(NOW - 10) });
   const newer = polar.subscription(201, ALICE, { created_at: formatInstant(NOW - 5), cancel_at_period_end: true });
-  await apply(
-    event("customer.created", 1, ALICE),
-    event("subscription.created", 2, older),
-    event("subscription.created", 3, newer),
-  );
-  await apply(event("order.paid", 4, polar.order(300, ALICE)));
+  await apply(event("customer.created", 1, ALICE), event("order.paid", 4, polar.order(300, ALICE)));
+  await apply(event("subscription.created", 2, older), event("subscription.created", 3, newer));
   const account = await accountOf(env.DB, "alice", NOW, TEST_CATALOG);
   expect(account.customer).toEqual({ id: ALICE.id, external_id: "alice", email: ALICE.email, name: ALICE.name });
   expect(account.subscriptions.map(({ id }) => id)).toEqual([newer.id, older.id]);

@@ -247,12 +247,8 @@ describe("sign-in settings", () => {
     vi.spyOn(console, "error").mockReturnValue();
     const env = bindings({ AUTH_JWT_SECRET: EXAMPLE_SECRET } as Variables);
     for (const path of ["/healthz", "/billing/plans", "/webhooks/polar"]) {
-      const { status } = await createApp().fetch(
-        new Request(`https://app.example.com${path}`),
-        env,
-        createExecutionContext(),
-      );
-      expect(status).toBe(503);
+      const asked = new Request(`https://app.example.com${path}`);
+      expect((await createApp().fetch(asked, env, createExecutionContext())).status).toBe(503);
     }
   });
 

@@ -224,12 +224,10 @@ describe("errors", () => {
 
   it("of our own are 500, and tell nothing", async () => {
     vi.spyOn(console, "error").mockReturnValue();
-    const catalog = {
-      ...TEST_CATALOG,
-      get products(): never {
-        throw new Error("secret");
-      },
+    const fail = (): never => {
+      throw new Error("secret");
     };
+    const catalog = Object.defineProperty({ ...TEST_CATALOG }, "products", { get: fail });
     const { status, json } = await call("GET", "/billing/plans", { catalog });
     expect([status, json]).toEqual([500, { error: "internal", message: ERRORS.internal.message }]);
   });

@@ -10,7 +10,7 @@ function idOf(end: string): string {
 
 /** A monthly product that is premium, unless a test says otherwise. */
 export function productOf(key: string, id: string, more: Partial<Product>): Product {
-  const monthly = { recurring: true, interval: "month", intervalCount: 1 };
+  const monthly = { recurring: true, interval: "month", intervalCount: 1 } as const;
   const plain = { ...monthly, trialInterval: null, trialIntervalCount: null, prices: [], benefits: [] };
   const shown = { key, id, name: key, description: null, archived: false, premium: true, free: false };
   return { ...shown, ...plain, ...more };
