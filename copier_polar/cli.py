@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from copier_polar import project
-from copier_polar.console import BadCall, complain
+from copier_polar.console import BadCall, complain, end_on_ctrl_c
 from copier_polar.problems import EXPECTED, code_of, line_of
 
 IN_A_PROJECT = (
@@ -163,6 +163,7 @@ def choose_project(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and end the process with its code; what goes wrong is one line."""
+    end_on_ctrl_c()
     _take_stderr()
     try:
         app(args=arguments, prog_name=os.environ.get(CALLED_AS) or "copier-polar")

@@ -7,6 +7,7 @@ with 1 when it found a problem or refused, with 2 when it was called wrongly, wi
 from __future__ import annotations
 
 import json
+import math
 import re
 import signal
 import sys
@@ -34,6 +35,7 @@ NO_ANSWER = "Polar does not answer: look at the network, and at POLAR_BASE_URL i
 CALLED_WRONGLY = 2
 INTERRUPTED = 130
 SECONDS_BETWEEN_LINES = 10
+SAME_PRESS_SECONDS = 0.3
 CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 
 Item = TypeVar("Item")
@@ -121,6 +123,26 @@ def progress(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
         yield item
 
 
+_pressed = {"last": -math.inf}
+
+
+def _is_new_press() -> bool:
+    """Whether Ctrl-C was pressed again: uv sends on what the whole group gets, 200 ms later."""
+    before, _pressed["last"] = _pressed["last"], time.monotonic()
+    return _pressed["last"] - before > SAME_PRESS_SECONDS
+
+
+def end_on_ctrl_c() -> None:
+    """End the process on Ctrl-C as Python does, and count a press once, however often it arrives."""
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        if _is_new_press():
+            raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end)
+
+
 @contextmanager
 def interruptible() -> Generator[Callable[[], bool]]:
     """Let Ctrl-C wait for what is in hand: the function that is yielded says whether it came. A second one ends all."""
@@ -128,8 +150,11 @@ def interruptible() -> Generator[Callable[[], bool]]:
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         nonlocal came
+        if not _is_new_press():
+            return
+        if came:
+            raise KeyboardInterrupt
         came = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         note("Stopping after what is in hand; Ctrl-C once more ends it now.")
 
     before = signal.signal(signal.SIGINT, stop)

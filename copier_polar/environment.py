@@ -19,9 +19,13 @@ def settings_file(folder: Path, runtime: str) -> Path:
 
 
 def settings_of(folder: Path, runtime: str, *, with_file: bool) -> dict[str, str]:
-    """Return every setting that has a value; the operator's environment wins over the file, also with nothing."""
+    """Return every setting that has a value; the operator's environment wins over the file, also with nothing.
+
+    As in the app, `.env` fills no gap of an environment that is production's.
+    """
     file = settings_file(folder, runtime)
-    in_file = read_file(file, runtime) if with_file and file.is_file() else {}
+    is_production = runtime == "fastapi" and os.environ.get("POLAR_SERVER", "").strip() == "production"
+    in_file = read_file(file, runtime) if with_file and not is_production and file.is_file() else {}
     return {name: value for name, value in {**in_file, **os.environ}.items() if value}
 
 

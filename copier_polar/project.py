@@ -22,6 +22,7 @@ CALL = {"worker": "npm run billing --", "fastapi": "uv run billing"}
 # Where the app answers that `dev` starts.
 ADDRESSES = {"worker": "http://127.0.0.1:8787", "fastapi": "http://127.0.0.1:8000"}
 BRIDGE_VARIABLE = "POLAR_BILLING_BRIDGE"
+PYTHON_VARIABLE = "COPIER_POLAR_PYTHON"  # set by the launcher: the interpreter of its project
 _OURS = "polar_catalog"  # the answer that no other template has
 OUT_OF_DATE = "The database does not answer or is not up to date; `migrate` brings it up to date."
 
@@ -88,9 +89,15 @@ class Project:
             return command
         if self.runtime == "worker":
             return ["node", "scripts/bridge.mjs"]
+        return [*self._python(), "-m", "app.billing.bridge"]
+
+    def _python(self) -> list[str]:
+        """What starts the project's Python; the launcher runs in its project's folder and knows it."""
+        launched_by = os.environ.get(PYTHON_VARIABLE)
+        if launched_by and self.folder.resolve() == Path.cwd():
+            return [launched_by]
         python = self.folder / ".venv" / "bin" / "python"
-        start = [str(python)] if python.exists() else ["uv", "run", "--quiet", "python"]
-        return [*start, "-m", "app.billing.bridge"]
+        return [str(python)] if python.exists() else ["uv", "run", "--quiet", "python"]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ KNOWN_TO_COPIER = ("https://github.com/", "https://gitlab.com/", "git://")
 
 _UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 _URL = re.compile(r"(?:git\+)?([a-z]+)://([^\s\\#?]+)")
-_SCP = re.compile(r"(\w[\w.-]*@\w[\w.-]*):(?!/?/)([^\s\\#?]+)")
+_SCP = re.compile(r"(\w[\w.-]*@\w[\w.-]*):(?!/?/)([^\s\\#?]+)", re.ASCII)
 _DESCRIBED = re.compile(r".+-\d+-g([0-9a-f]{4,64})")
 _REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._/+-]*")
 _USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?!git@)[^/\s]*@")
@@ -42,7 +42,7 @@ def for_uvx(place: str, commit: str | None, folder: Path) -> str:
     if commit is None or commit == "":
         return f"git+{url}" if "://" in url else url
     if "://" not in url:
-        url = f"file://{quote(url)}"
+        url = "file://" + quote(url, "/!*'()")
     return f"git+{url}@{revision(commit)}"
 
 
@@ -68,12 +68,9 @@ def git_url(place: str, folder: Path) -> str:
         return place.removeprefix("git+")
     if scp := _SCP.fullmatch(place):
         return f"ssh://{scp[1]}/{scp[2]}"
-    if "://" in place or "::" in place:
+    if "://" in place or "::" in place or (place[0] == "~" and place[:2] != "~/"):
         raise _refused(place)
-    try:
-        return os.path.normpath(Path.cwd() / folder / Path(place).expanduser())
-    except RuntimeError:  # ~ of a user who does not exist
-        raise _refused(place) from None
+    return os.path.normpath(Path.cwd() / folder / Path(place).expanduser())
 
 
 def revision(commit: str) -> str:

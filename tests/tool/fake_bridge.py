@@ -265,9 +265,9 @@ def _key(name: str) -> str:
 def main(folder: Path, misbehaviour: str = "", kind: type[FakeBridge] = FakeBridge) -> None:
     """Speak the protocol until stdin closes."""
     _misbehave_at_start(misbehaviour)
-    hello = {"bridge": PROTOCOL, "runtime": "fastapi" if misbehaviour == "other runtime" else "worker"}
-    _send({**hello, **({"bridge": 2} if misbehaviour == "other version" else {})})
     bridge = kind(folder, json.loads((folder / FACTS).read_text()))
+    hello = {"bridge": PROTOCOL, "runtime": "fastapi" if misbehaviour == "other runtime" else bridge.runtime}
+    _send({**hello, **({"bridge": 2} if misbehaviour == "other version" else {})})
     for line in sys.stdin:
         request = json.loads(line)
         _misbehave(misbehaviour)

@@ -41,6 +41,8 @@ GOOD = (
     Row("git@example.com:team/billing.git", "0.3.0", "git+ssh://git@example.com/team/billing.git@0.3.0"),
     Row("/srv/billing", "0.3.0", "git+file:///srv/billing@0.3.0"),
     Row("/srv/my projects/b@c#d", "0.3.0", "git+file:///srv/my%20projects/b%40c%23d@0.3.0"),
+    Row("/srv/it's (a) copy!", "0.3.0", "git+file:///srv/it's%20(a)%20copy!@0.3.0"),
+    Row(f"/srv/{'long name, ' * 12}é", "0.3.0", f"git+file:///srv/{'long%20name%2C%20' * 12}%C3%A9@0.3.0"),
     Row("/srv/../opt/billing/", "0.3.0", "git+file:///opt/billing@0.3.0"),
     Row("billing", "0.3.0", "git+file://{project}/billing@0.3.0"),
     Row("./billing", "0.3.0", "git+file://{project}/billing@0.3.0"),
@@ -81,6 +83,8 @@ BAD_PLACES = (
     "ext::x",
     "javascript://x/y",
     "~nobody-of-this-name/billing",
+    "~root/billing",
+    "~",
 )
 BAD_COMMITS = (
     "-",

@@ -161,6 +161,15 @@ def order(customer: str, product: str | None) -> dict[str, Any]:
     }
 
 
+def test_a_password_in_an_address_does_not_cross_the_bridge(site: Site) -> None:
+    with site.start(POLAR_BASE_URL="https://user:p4ssw0rd@polar.example.com/api") as bridge:
+        facts = bridge.call("facts")
+    assert facts["settings"]["base_url"] == "https://polar.example.com/api"
+    assert "p4ssw0rd" not in json.dumps(facts)
+    with site.start(POLAR_BASE_URL=None) as bridge:
+        assert bridge.call("facts")["settings"]["base_url"] is None
+
+
 def test_the_project_describes_itself(site: Site, bridge: Bridge) -> None:
     raw = bridge.call("facts")
     facts = read_facts(raw)

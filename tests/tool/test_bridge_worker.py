@@ -128,6 +128,13 @@ def test_the_facts_are_there_without_a_database(project: Path, settings: dict[st
     assert_no_secret(raw)
 
 
+def test_a_password_in_an_address_does_not_cross_the_bridge(project: Path, settings: dict[str, str]) -> None:
+    with opened(project, {**settings, "POLAR_BASE_URL": "https://user:p4ssw0rd@polar.example.com/api"}) as bridge:
+        facts = bridge.call("facts")
+    assert facts["settings"]["base_url"] == "https://polar.example.com/api"
+    assert "p4ssw0rd" not in json.dumps(facts)
+
+
 def assert_no_secret(answer: Any) -> None:
     text = json.dumps(answer)
     for secret in (TOKEN, WEBHOOK_SECRET, JWT_SECRET):

@@ -123,6 +123,20 @@ def test_the_operators_environment_wins(
     assert settings_of(tmp_path, runtime, with_file=True) == {"A": "of the environment"}
 
 
+@pytest.mark.parametrize("server", ["production", " production "])
+def test_the_file_fills_no_gap_of_production_where_the_app_takes_none(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {"POLAR_SERVER": server})
+    for name in (".env", ".dev.vars"):
+        (tmp_path / name).write_text("POLAR_ACCESS_TOKEN=of_the_file\n")
+    assert "POLAR_ACCESS_TOKEN" not in settings_of(tmp_path, "fastapi", with_file=True)
+    assert settings_of(tmp_path, "worker", with_file=True)["POLAR_ACCESS_TOKEN"] == "of_the_file"
+    monkeypatch.setattr(os, "environ", {"POLAR_SERVER": "sandbox"})
+    (tmp_path / ".env").write_text("POLAR_SERVER=production\nPOLAR_ACCESS_TOKEN=of_the_file\n")
+    assert settings_of(tmp_path, "fastapi", with_file=True)["POLAR_ACCESS_TOKEN"] == "of_the_file"
+
+
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_bytes(b"A=\xff\nB=2\n")

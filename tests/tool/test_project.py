@@ -104,6 +104,20 @@ def test_a_bridge_that_is_no_command(tool: Tool, command: str, monkeypatch: pyte
     assert ran.error.startswith("Error: --bridge: is no command.") or command == "#"
 
 
+def test_the_launcher_names_the_interpreter_of_its_own_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POLAR_ACCESS_TOKEN", raising=False)
+    monkeypatch.setenv(project.PYTHON_VARIABLE, "/venv/bin/python")
+    for name in ("here", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ANSWERS).write_text("polar_catalog: {}\nruntime: fastapi\n")
+    (tmp_path / "here" / ".env").write_text("POLAR_ACCESS_TOKEN=of_the_file\n")
+    monkeypatch.chdir(tmp_path / "here")
+    here = find(Path())
+    assert here._command() == ["/venv/bin/python", "-m", "app.billing.bridge"]
+    assert here.settings()["POLAR_ACCESS_TOKEN"] == "of_the_file"
+    assert find(Path("../elsewhere"))._command()[:2] == ["uv", "run"]
+
+
 def test_the_environment_may_name_the_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ANSWERS).write_text(GOOD)
     project.choose_folder(tmp_path)

@@ -82,7 +82,7 @@ class Process:
             process.wait(TIMEOUT)
         return Ran(process.returncode, printed.decode(errors="replace"), "")
 
-    def interrupted(self, *command: str, presses: int = 1) -> Ran:
+    def interrupted(self, *command: str, presses: int = 1, pause: float = 0.5) -> Ran:
         """Call a command, and press Ctrl-C when an event is in hand: for all that a terminal would reach."""
         started, environment = self.started(*command, bridge=SLOW)
         with subprocess.Popen(
@@ -99,7 +99,7 @@ class Process:
                 _wait_for(self.folder / ASKED)
                 for _ in range(presses):
                     os.killpg(process.pid, signal.SIGINT)
-                    time.sleep(0.2)
+                    time.sleep(pause)
                 out, err = process.communicate(timeout=TIMEOUT)
             finally:
                 process.kill()
@@ -169,6 +169,13 @@ def test_ctrl_c_does_not_reach_the_bridge_and_ends_the_command_after_what_is_in_
     assert STOPPING in ran.err
     assert ran.error == "Stopped after 1 of 3. Run it again: nothing is applied twice."
     assert left_over(process.folder) == []
+
+
+def test_a_press_that_uv_sends_on_is_no_second_one(process: Process) -> None:
+    events(process, ["wh_1", "wh_2", "wh_3"])
+    ran = process.interrupted("replay", "--json", presses=2, pause=0.1)
+    assert (ran.code, len(ran.json["events"])) == (130, 1), ran.err
+    assert ran.err.count(STOPPING) == 1
 
 
 def test_pressed_twice_it_ends_at_once_and_the_bridge_with_it(process: Process) -> None:

@@ -50,7 +50,7 @@ export function settingsFacts(): object {
     present: Object.keys(bindings).filter((name) => typeof bindings[name] === "string" && bindings[name] !== ""),
     server: known?.server ?? null,
     app_url: known?.appUrl ?? null,
-    base_url: known?.polar?.baseUrl ?? null,
+    base_url: known?.polar?.baseUrl?.replace(/\/\/[^/]*@/, "//") ?? null, // without a password
     is_local: known !== null && isLoopback(new URL(known.appUrl)),
     issuer: valueOf(ISSUER),
     audience: valueOf(AUDIENCE),

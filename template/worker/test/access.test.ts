@@ -102,64 +102,47 @@ describe("deletion", () => {
 });
 
 describe("benefits", () => {
+  const granted = (member_id: unknown) => event("benefit_grant.created", 2, polar.grant(400, ALICE, { member_id }));
   const owner = polar.member(600, ALICE);
   const guest = polar.member(601, ALICE, { external_id: "guest", role: "member" });
 
   test("a grant without a member is the customer's", async () => {
-    await apply(event("benefit_grant.created", 1, polar.grant(400, ALICE)));
+    await apply(granted(null));
     expect((await access("alice")).benefits).toEqual([{ key: "support", id: polar.uuid(50) }]);
   });
 
   inBothOrders(
     "a grant with a member is the member's, not the customer's",
-    [
-      event("member.created", 1, guest),
-      event("benefit_grant.created", 2, polar.grant(400, ALICE, { member_id: guest.id })),
-    ],
+    [event("member.created", 1, guest), granted(guest.id)],
     async () => {
       expect((await access("guest")).benefits).toHaveLength(1);
       expect((await access("alice")).benefits).toEqual([]);
     },
   );
 
-  inBothOrders(
-    "the owner is a member too",
-    [
-      event("member.created", 1, owner),
-      event("benefit_grant.created", 2, polar.grant(400, ALICE, { member_id: owner.id })),
-    ],
-    async () => expect((await access("alice")).benefits).toHaveLength(1),
+  inBothOrders("the owner is a member too", [event("member.created", 1, owner), granted(owner.id)], async () =>
+    expect((await access("alice")).benefits).toHaveLength(1),
   );
 
   inBothOrders(
     "the owner of a customer that was linked late has no external id",
-    [
-      event("member.created", 1, { ...owner, external_id: null }),
-      event("benefit_grant.created", 2, polar.grant(400, ALICE, { member_id: owner.id })),
-    ],
+    [event("member.created", 1, { ...owner, external_id: null }), granted(owner.id)],
     async () => expect((await access("alice")).benefits).toHaveLength(1),
   );
 
   test("a grant whose member is unknown is nobody's", async () => {
-    await apply(event("benefit_grant.created", 1, polar.grant(400, ALICE, { member_id: polar.uuid(999) })));
+    await apply(granted(polar.uuid(999)));
     expect((await access("alice")).benefits).toEqual([]);
   });
 
   inBothOrders(
     "a member who left, or whose customer is deleted, has none",
-    [
-      event("member.created", 1, guest),
-      event("benefit_grant.created", 2, polar.grant(400, ALICE, { member_id: guest.id })),
-      event("member.deleted", 3, guest),
-    ],
+    [event("member.created", 1, guest), granted(guest.id), event("member.deleted", 3, guest)],
     async () => expect((await access("guest")).benefits).toEqual([]),
   );
 
   test("the grants of an owner fall with the customer that is followed no longer", async () => {
-    await apply(
-      event("member.created", 1, owner),
-      event("benefit_grant.created", 2, polar.grant(400, ALICE, { member_id: owner.id })),
-    );
+    await apply(event("member.created", 1, owner), granted(owner.id));
     await apply(event("customer.created", 3, polar.customer(150, { external_id: "alice" })));
     expect((await access("alice")).benefits).toEqual([]);
   });
@@ -226,12 +209,8 @@ describe("cost", () => {
 test("the account shows the user's own, newest first, in the contract's shape", async () => {
   const older = polar.subscription(200, ALICE, { status: "canceled", created_at: formatInstant(NOW - 10) });
   const newer = polar.subscription(201, ALICE, { created_at: formatInstant(NOW - 5), cancel_at_period_end: true });
-  await apply(
-    event("customer.created", 1, ALICE),
-    event("subscription.created", 2, older),
-    event("subscription.created", 3, newer),
-  );
-  await apply(event("order.paid", 4, polar.order(300, ALICE)));
+  await apply(event("customer.created", 1, ALICE), event("order.paid", 4, polar.order(300, ALICE)));
+  await apply(event("subscription.created", 2, older), event("subscription.created", 3, newer));
   const account = await accountOf(env.DB, "alice", NOW, TEST_CATALOG);
   expect(account.customer).toEqual({ id: ALICE.id, external_id: "alice", email: ALICE.email, name: ALICE.name });
   expect(account.subscriptions.map(({ id }) => id)).toEqual([newer.id, older.id]);

@@ -36,11 +36,7 @@ describe("a bearer token signed with the secret", () => {
 
   it("names the user", async () => {
     const token = await hs256({ sub: "alice", email: "a@example.com", name: "Alice" });
-    expect(await authenticate(request(token))).toEqual({
-      id: "alice",
-      email: "a@example.com",
-      name: "Alice",
-    });
+    expect(await authenticate(request(token))).toEqual({ id: "alice", email: "a@example.com", name: "Alice" });
     expect(await authenticate(request(token, "bearer"))).not.toBeNull();
   });
 
@@ -252,12 +248,8 @@ describe("sign-in settings", () => {
     vi.spyOn(console, "error").mockReturnValue();
     const env = bindings({ AUTH_JWT_SECRET: EXAMPLE_SECRET } as Variables);
     for (const path of ["/healthz", "/billing/plans", "/webhooks/polar"]) {
-      const { status } = await createApp().fetch(
-        new Request(`https://app.example.com${path}`),
-        env,
-        createExecutionContext(),
-      );
-      expect(status).toBe(503);
+      const asked = new Request(`https://app.example.com${path}`);
+      expect((await createApp().fetch(asked, env, createExecutionContext())).status).toBe(503);
     }
   });
 

@@ -17,6 +17,11 @@ function buy(body: unknown, options: Call = {}) {
   return call("POST", "/billing/checkout", { user, catalog: TEST_CATALOG, body, ...options });
 }
 
+/** Answers in Polar's place when a customer is to be made. */
+function refuseCustomers(answer: Response): void {
+  polar.interrupt = ({ method, path }) => (method === "POST" && path === "/v1/customers/" ? answer : undefined);
+}
+
 function created() {
   return polar.requests("POST", "/v1/checkouts/").map(({ body }) => body);
 }
@@ -84,11 +89,10 @@ describe("a checkout", () => {
     async (id) => {
       polar.addCustomer(`${id} not quite`, "other@example.com");
       const known = polar.addCustomer(id, "a@example.com");
-      polar.interrupt = ({ method, path }) =>
-        // As if the first request's answer had been lost.
-        method === "POST" && path === "/v1/customers/"
-          ? json(422, { error: "RequestValidationError", detail: [{ loc: ["body", "email"], msg: "taken" }] })
-          : undefined;
+      // As if the first request's answer had been lost.
+      refuseCustomers(
+        json(422, { error: "RequestValidationError", detail: [{ loc: ["body", "email"], msg: "taken" }] }),
+      );
       expect((await buy({ product: "pro" }, { user: id, email: "a@example.com" })).status).toBe(201);
       expect(created()[0]).toMatchObject({ external_customer_id: id, metadata: { app_user_id: id } });
       const row = await env.DB.prepare("SELECT id FROM billing_customers WHERE external_id = ?").bind(id).first();
@@ -104,18 +108,14 @@ describe("a checkout", () => {
   });
 
   it("is made when the customer that Polar had is gone a moment later", async () => {
-    polar.interrupt = ({ method, path }) =>
-      method === "POST" && path === "/v1/customers/" ? invalid("external_id", "taken") : undefined;
+    refuseCustomers(invalid("external_id", "taken"));
     expect((await buy({ product: "pro" }, { email: "a@example.com" })).status).toBe(201);
     expect(await env.DB.prepare("SELECT * FROM billing_customers").all()).toMatchObject({ results: [] });
   });
 
   it("goes without a customer when Polar does not take the e-mail for an address", async () => {
     const detail = [{ type: "value_error", loc: ["body", "email"], msg: "value is not a valid email address" }];
-    polar.interrupt = ({ method, path }) =>
-      method === "POST" && path === "/v1/customers/"
-        ? json(422, { error: "RequestValidationError", detail })
-        : undefined;
+    refuseCustomers(json(422, { error: "RequestValidationError", detail }));
     expect((await buy({ product: "pro" }, { email: "root@localhost" })).status).toBe(201);
     expect(created()[0]).toMatchObject({ metadata: { app_user_id: user } });
     expect(created()[0]).not.toHaveProperty("customer_email");
@@ -145,22 +145,16 @@ describe("what the client may choose", () => {
     expect(created()[0]?.success_url).toBe(`${APP_URL}/billing/success?checkout_id={CHECKOUT_ID}`);
   });
 
-  it.each([
-    "customer_id",
-    "external_customer_id",
-    "metadata",
-    "success_url",
-    "discount_id",
-    "subscription_id",
-    "customer_email",
-    "prices",
-    "__proto__",
-  ])("is never %s", async (key) => {
-    const { status, json } = await buy(`{"product": "pro", "${key}": "x"}`);
-    expect([status, json.error]).toEqual([400, "invalid_body"]);
-    expect(json.message).toContain(key);
-    expect(polar.sent).toEqual([]);
-  });
+  const SET_BY_THE_SERVER = ["customer_id", "external_customer_id", "customer_email", "metadata", "success_url"];
+  it.each([...SET_BY_THE_SERVER, "discount_id", "subscription_id", "prices", "__proto__"])(
+    "is never %s",
+    async (key) => {
+      const { status, json } = await buy(`{"product": "pro", "${key}": "x"}`);
+      expect([status, json.error]).toEqual([400, "invalid_body"]);
+      expect(json.message).toContain(key);
+      expect(polar.sent).toEqual([]);
+    },
+  );
 
   it.each([
     [{}, 400],
@@ -184,13 +178,8 @@ describe("what the client may choose", () => {
     expect(polar.sent).toEqual([]);
   });
 
-  it.each([
-    [500, 201],
-    [1000, 201],
-    [80_000, 201],
-    [9_000_000, 201],
-  ])("amount %i is within the limits of a currency", async (amount, expected) => {
-    expect((await buy({ product: "tip", amount })).status).toBe(expected);
+  it.each([500, 1000, 80_000, 9_000_000])("amount %i is within the limits of a currency", async (amount) => {
+    expect((await buy({ product: "tip", amount })).status).toBe(201);
   });
 
   it.each([
@@ -227,14 +216,11 @@ describe("what the client may choose", () => {
 describe("a user with a subscription", () => {
   beforeEach(() => addCustomer("c1", user));
 
-  it("turns a free one into a paid one", async () => {
-    await addSubscription("s1", "c1", PRODUCTS.free.id, { amount: 0 });
-    expect((await buy({ product: "pro" })).status).toBe(201);
-    expect(created()[0]?.subscription_id).toBe("s1");
-  });
-
-  it("turns a free one of an unknown product into a paid one", async () => {
-    await addSubscription("s1", "c1", "00000000-0000-4000-8000-00000000ffff", { amount: 0 });
+  it.each([
+    ["known", PRODUCTS.free.id],
+    ["unknown", "00000000-0000-4000-8000-00000000ffff"],
+  ])("turns a free one of a product that is %s into a paid one", async (_, product) => {
+    await addSubscription("s1", "c1", product, { amount: 0 });
     expect((await buy({ product: "pro" })).status).toBe(201);
     expect(created()[0]?.subscription_id).toBe("s1");
   });
@@ -335,9 +321,7 @@ describe("when it cannot be", () => {
   it("counts the eleventh in a minute as one too many, for each user alone", async () => {
     const environment = bindings({ RATE_LIMITER_CHECKOUT: env.RATE_LIMITER_CHECKOUT });
     const statuses = [];
-    for (let i = 0; i < 11; i++) {
-      statuses.push((await buy({ product: "pro" }, { env: environment })).status);
-    }
+    for (let i = 0; i < 11; i++) statuses.push((await buy({ product: "pro" }, { env: environment })).status);
     expect(statuses).toEqual([...Array(10).fill(201), 429]);
     const limited = await buy({ product: "pro" }, { env: environment });
     expect(limited.json.error).toBe("rate_limited");

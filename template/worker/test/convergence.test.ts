@@ -48,10 +48,10 @@ function liveAndDie({ user, random, next, send, seconds }: Life): void {
   const checkout = polar.checkout(next(), { metadata });
   const subscription = polar.subscription(next(), owner, { metadata, created_at: now() });
   const order = polar.order(next(), owner, { metadata, created_at: now() });
-  const grant = polar.grant(next(), owner, {
-    subscription_id: subscription.id,
-    member_id: random(2) ? guest.id : null,
-  });
+  const member_id = random(2) ? guest.id : null;
+  const grant = polar.grant(next(), owner, { subscription_id: subscription.id, member_id });
+  const off = { is_granted: false, is_revoked: true };
+  const revoked = (of: PolarObject) => ({ ...grant, customer: of, ...off, revoked_at: now() });
 
   send("checkout.created", checkout);
   send("member.created", owned);
@@ -73,13 +73,7 @@ function liveAndDie({ user, random, next, send, seconds }: Life): void {
     send("order.refunded", { ...order, customer: owner, status: "partially_refunded", refunded_amount: 100 });
   if (random(2)) {
     send("subscription.past_due", { ...subscription, customer: owner, status: "past_due", past_due_at: now() });
-    send("benefit_grant.revoked", {
-      ...grant,
-      customer: owner,
-      is_granted: false,
-      is_revoked: true,
-      revoked_at: now(),
-    });
+    send("benefit_grant.revoked", revoked(owner));
   }
   if (random(2)) return;
   const deleted_at = now();
@@ -89,13 +83,7 @@ function liveAndDie({ user, random, next, send, seconds }: Life): void {
   send("customer.deleted", dead);
   send("customer.state_changed", polar.state(dead, [subscription], [grant]));
   send("subscription.revoked", { ...subscription, customer: dead, status: "canceled", ended_at: deleted_at });
-  send("benefit_grant.revoked", {
-    ...grant,
-    customer: dead,
-    is_granted: false,
-    is_revoked: true,
-    revoked_at: deleted_at,
-  });
+  send("benefit_grant.revoked", revoked(dead));
   send("customer.state_changed", polar.state(dead));
 }
 

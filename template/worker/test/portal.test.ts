@@ -46,10 +46,7 @@ describe("the portal", () => {
     const mallory = String(polar.addCustomer("mallory", "m@example.com").id);
     await addCustomer(mallory, "mallory");
     for (const headers of [{ "X-Customer-Id": alice }, { Cookie: "user=alice" }]) {
-      const { json } = await call("POST", `/billing/portal?customer_id=${alice}`, {
-        user: "mallory",
-        headers,
-      });
+      const { json } = await call("POST", `/billing/portal?customer_id=${alice}`, { user: "mallory", headers });
       expect(json).toEqual({ url: `${POLAR_URL}/portal/${mallory}` });
     }
     expect(polar.sent.every(({ body }) => body?.customer_id === mallory)).toBe(true);

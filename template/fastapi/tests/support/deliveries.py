@@ -23,22 +23,10 @@ Delivered = tuple[str, bytes]
 
 def product(key: str, *, premium: bool = True) -> Product:
     """Return a product of the tests' own catalogue; its id is made of the key."""
-    return Product(
-        key=key,
-        id=f"product-{key}",
-        name=key,
-        description=None,
-        archived=False,
-        recurring=True,
-        interval="month",
-        interval_count=1,
-        trial_interval=None,
-        trial_interval_count=None,
-        premium=premium,
-        free=not premium,
-        prices=(),
-        benefits=(),
-    )
+    monthly: Json = {"recurring": True, "interval": "month", "interval_count": 1}
+    plain: Json = {"trial_interval": None, "trial_interval_count": None, "prices": (), "benefits": ()}
+    shown: Json = {"key": key, "id": f"product-{key}", "name": key, "description": None, "archived": False}
+    return Product(**shown, **monthly, **plain, premium=premium, free=not premium)
 
 
 CATALOG = Catalog(
@@ -51,116 +39,59 @@ CATALOG = Catalog(
 
 def customer(customer_id: str = "c1", external_id: str | None = "user_1", **fields: Any) -> Json:
     """Return a customer."""
-    usual = {
-        "id": customer_id,
-        "external_id": external_id,
-        "email": f"{customer_id}@example.com",
-        "name": "Ada",
-        "type": "individual",
-        "created_at": to_iso(NOW - 90 * DAY),
-        "modified_at": None,
-        "deleted_at": None,
-    }
-    return usual | fields
+    person = {"external_id": external_id, "email": f"{customer_id}@example.com", "name": "Ada", "type": "individual"}
+    return {**_made(customer_id, 90), **person, "deleted_at": None} | fields
 
 
 def subscription(key: str = "pro", subscription_id: str = "s1", buyer: Json | None = None, **fields: Any) -> Json:
     """Return an active subscription in the middle of its period."""
-    buyer = buyer or customer()
-    usual = {
-        "id": subscription_id,
-        "customer_id": buyer["id"],
-        "customer": buyer,
-        "product_id": f"product-{key}",
-        "status": "active",
-        "amount": 1900,
-        "currency": "usd",
-        "recurring_interval": "month",
-        "recurring_interval_count": 1,
-        "current_period_start": to_iso(NOW - 10 * DAY),
-        "current_period_end": to_iso(NOW + 20 * DAY),
-        "cancel_at_period_end": False,
-        "started_at": to_iso(NOW - 10 * DAY),
-        "created_at": to_iso(NOW - 10 * DAY),
-        "modified_at": None,
-        "metadata": {},
-    }
-    return usual | fields
+    price = {"amount": 1900, "currency": "usd", "recurring_interval": "month", "recurring_interval_count": 1}
+    start = to_iso(NOW - 10 * DAY)
+    period = {"started_at": start, "current_period_start": start, "current_period_end": to_iso(NOW + 20 * DAY)}
+    usual = {"product_id": f"product-{key}", "status": "active", "cancel_at_period_end": False, "metadata": {}}
+    return {**_made(subscription_id, 10), **_bought_by(buyer), **usual, **price, **period} | fields
 
 
 def order(key: str = "lifetime", order_id: str = "o1", buyer: Json | None = None, **fields: Any) -> Json:
     """Return a paid one-time purchase."""
-    buyer = buyer or customer()
-    usual = {
-        "id": order_id,
-        "customer_id": buyer["id"],
-        "customer": buyer,
+    paid = {"status": "paid", "total_amount": 4900, "refunded_amount": 0, "currency": "usd"}
+    usual: Json = {
         "product_id": f"product-{key}",
         "subscription_id": None,
-        "status": "paid",
         "billing_reason": "purchase",
-        "total_amount": 4900,
-        "refunded_amount": 0,
-        "currency": "usd",
-        "created_at": to_iso(NOW - 5 * DAY),
-        "modified_at": None,
         "metadata": {},
     }
-    return usual | fields
+    return {**_made(order_id, 5), **_bought_by(buyer), **usual, **paid} | fields
 
 
 def member(member_id: str = "m1", external_id: str | None = "user_1", customer_id: str = "c1", **fields: Any) -> Json:
     """Return a member of a customer; the owner by default."""
-    usual = {
-        "id": member_id,
-        "customer_id": customer_id,
-        "external_id": external_id,
-        "email": f"{member_id}@example.com",
-        "name": "Ada",
-        "role": "owner",
-        "created_at": to_iso(NOW - 90 * DAY),
-        "modified_at": None,
-    }
-    return usual | fields
+    person = {"external_id": external_id, "email": f"{member_id}@example.com", "name": "Ada", "role": "owner"}
+    return {**_made(member_id, 90), "customer_id": customer_id, **person} | fields
 
 
 def grant(benefit: str = "beta", grant_id: str = "g1", buyer: Json | None = None, **fields: Any) -> Json:
     """Return a benefit that was granted."""
-    buyer = buyer or customer()
-    usual = {
-        "id": grant_id,
-        "customer_id": buyer["id"],
-        "customer": buyer,
-        "member_id": None,
-        "benefit_id": f"benefit-{benefit}",
-        "benefit": {"id": f"benefit-{benefit}", "type": "feature_flag"},
-        "subscription_id": "s1",
-        "order_id": None,
-        "is_granted": True,
-        "is_revoked": False,
-        "granted_at": to_iso(NOW - 10 * DAY),
-        "revoked_at": None,
-        "error": None,
-        "created_at": to_iso(NOW - 10 * DAY),
-        "modified_at": None,
-    }
-    return usual | fields
+    granted = {"is_granted": True, "is_revoked": False, "granted_at": to_iso(NOW - 10 * DAY), "revoked_at": None}
+    given = {"benefit_id": f"benefit-{benefit}", "benefit": {"id": f"benefit-{benefit}", "type": "feature_flag"}}
+    usual = {"member_id": None, "subscription_id": "s1", "order_id": None, "error": None}
+    return {**_made(grant_id, 10), **_bought_by(buyer), **given, **usual, **granted} | fields
 
 
 def checkout(checkout_id: str = "k1", **fields: Any) -> Json:
     """Return an open checkout that our server made."""
-    usual = {
-        "id": checkout_id,
-        "status": "open",
-        "customer_id": None,
-        "product_id": "product-pro",
-        "subscription_id": None,
-        "expires_at": to_iso(NOW + DAY),
-        "created_at": to_iso(NOW),
-        "modified_at": None,
-        "metadata": {"app_user_id": "user_1"},
-    }
-    return usual | fields
+    usual = {"status": "open", "customer_id": None, "product_id": "product-pro", "subscription_id": None}
+    ours = {"expires_at": to_iso(NOW + DAY), "metadata": {"app_user_id": "user_1"}}
+    return {**_made(checkout_id, 0), **usual, **ours} | fields
+
+
+def _made(object_id: str, days_ago: int) -> Json:
+    return {"id": object_id, "created_at": to_iso(NOW - days_ago * DAY), "modified_at": None}
+
+
+def _bought_by(buyer: Json | None) -> Json:
+    buyer = buyer or customer()
+    return {"customer_id": buyer["id"], "customer": buyer}
 
 
 def state(buyer: Json | None = None, live: list[Json] | None = None, granted: list[Json] | None = None) -> Json:

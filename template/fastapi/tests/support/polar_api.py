@@ -97,23 +97,12 @@ class PolarStandIn:
 
     def add_subscription(self, subscription_id: str, customer_id: str, product_id: str, **fields: Any) -> None:
         """Store a subscription, active unless told otherwise."""
-        self.subscriptions[subscription_id] = {
-            "id": subscription_id,
-            "created_at": CREATED_AT,
-            "modified_at": None,
-            "customer_id": customer_id,
-            "product_id": product_id,
-            "status": "active",
-            "amount": 1900,
-            "currency": "usd",
-            "recurring_interval": "month",
-            "recurring_interval_count": 1,
-            "current_period_start": CREATED_AT,
-            "current_period_end": "2026-02-28T12:00:00Z",
-            "cancel_at_period_end": False,
-            "metadata": {},
-            **fields,
-        }
+        made: dict[str, Any] = {"id": subscription_id, "created_at": CREATED_AT, "modified_at": None, "metadata": {}}
+        owned = {"customer_id": customer_id, "product_id": product_id, "status": "active"}
+        price = {"amount": 1900, "currency": "usd", "recurring_interval": "month", "recurring_interval_count": 1}
+        period = {"current_period_start": CREATED_AT, "current_period_end": "2026-02-28T12:00:00Z"}
+        made |= owned | price | period | {"cancel_at_period_end": False}
+        self.subscriptions[subscription_id] = made | fields
 
     def handle(self, seen: Seen, headers: Mapping[str, str]) -> Answer:
         """Return the answer to a request."""
@@ -170,15 +159,9 @@ class PolarStandIn:
 
     def _create_checkout(self, body: dict[str, Any]) -> Answer:
         checkout_id = str(uuid4())
-        checkout = {
-            "id": checkout_id,
-            "created_at": CREATED_AT,
-            "expires_at": "2026-02-01T12:00:00Z",
-            "status": "open",
-            "url": f"https://polar.test/checkout/{checkout_id}",
-            "customer_id": None,
-            "subscription_id": body.get("subscription_id"),
-        }
+        made = {"id": checkout_id, "url": f"https://polar.test/checkout/{checkout_id}", "status": "open"}
+        dates = {"created_at": CREATED_AT, "expires_at": "2026-02-01T12:00:00Z"}
+        checkout = {**made, **dates, "customer_id": None, "subscription_id": body.get("subscription_id")}
         self.checkouts[checkout_id] = checkout
         return _json(checkout, 201)
 

@@ -62,9 +62,7 @@ export async function call(method: string, path: string, options: Call = {}) {
 
 /** Puts rows into the tables as webhooks would. */
 export async function addCustomer(id: string, externalId: string | null): Promise<void> {
-  await env.DB.prepare("INSERT INTO billing_customers (id, external_id, created_us) VALUES (?1, ?2, 1)")
-    .bind(id, externalId)
-    .run();
+  await insert("billing_customers", { id, external_id: externalId, created_us: 1 });
 }
 
 /** A subscription of that customer. */
@@ -80,7 +78,7 @@ export async function addOrder(id: string, customerId: string, productId: string
   await insert("billing_orders", { ...owned, status: "paid", billing_reason: "purchase", amount: 1900 });
 }
 
-async function insert(table: string, row: Record<string, string | number>): Promise<void> {
+async function insert(table: string, row: Record<string, string | number | null>): Promise<void> {
   const names = Object.keys(row);
   const marks = names.map(() => "?");
   await env.DB.prepare(`INSERT INTO ${table} (${names.join(", ")}) VALUES (${marks.join(", ")})`)

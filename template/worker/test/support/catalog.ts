@@ -1,38 +1,26 @@
 /** A catalogue with one product of every kind that the routes tell apart. */
 import type { Catalog, Price, Product } from "../../src/billing/catalog-types";
 
-const price: Price = {
-  id: "00000000-0000-4000-9000-000000000001",
-  type: "fixed",
-  currency: "usd",
-  amount: 1900,
-  minimum: null,
-  maximum: null,
-  preset: null,
-  unitAmount: null,
-};
+const open = { minimum: null, maximum: null, preset: null, unitAmount: null };
+const price: Price = { id: idOf("000000000001"), type: "fixed", currency: "usd", amount: 1900, ...open };
 
-function product(number: number, key: string, more: Partial<Product> = {}): Product {
-  return {
-    key,
-    id: `00000000-0000-4000-9000-0000000001${String(number).padStart(2, "0")}`,
-    name: key,
-    description: null,
-    archived: false,
-    recurring: true,
-    interval: "month",
-    intervalCount: 1,
-    trialInterval: null,
-    trialIntervalCount: null,
-    premium: true,
-    free: false,
-    prices: [price],
-    benefits: [],
-    ...more,
-  };
+function idOf(end: string): string {
+  return `00000000-0000-4000-9000-${end}`;
 }
 
-const oneTime = { recurring: false, interval: null, intervalCount: null };
+/** A monthly product that is premium, unless a test says otherwise. */
+export function productOf(key: string, id: string, more: Partial<Product>): Product {
+  const monthly = { recurring: true, interval: "month", intervalCount: 1 } as const;
+  const plain = { ...monthly, trialInterval: null, trialIntervalCount: null, prices: [], benefits: [] };
+  const shown = { key, id, name: key, description: null, archived: false, premium: true, free: false };
+  return { ...shown, ...plain, ...more };
+}
+
+function product(number: number, key: string, more: Partial<Product> = {}): Product {
+  return productOf(key, idOf(`0000000001${String(number).padStart(2, "0")}`), { prices: [price], ...more });
+}
+
+export const oneTime = { recurring: false, interval: null, intervalCount: null };
 const custom = { ...price, type: "custom", amount: null };
 
 export const PRODUCTS = {
@@ -48,27 +36,15 @@ export const PRODUCTS = {
       { ...custom, currency: "jpy", minimum: 80_000, maximum: null },
     ],
   }),
-  usage: product(7, "usage", {
-    prices: [{ ...price, type: "metered_unit", amount: null, unitAmount: "0.5" }],
-  }),
+  usage: product(7, "usage", { prices: [{ ...price, type: "metered_unit", amount: null, unitAmount: "0.5" }] }),
   seats: product(8, "seats", { prices: [{ ...price, type: "seat_based", amount: null }] }),
   old: product(9, "old", { archived: true }),
 };
 
+const organization = { id: idOf("000000000000"), name: "Test", defaultCurrency: "usd" };
+
 export const TEST_CATALOG: Catalog = {
-  organization: {
-    id: "00000000-0000-4000-9000-000000000000",
-    name: "Test",
-    defaultCurrency: "usd",
-    allowMultipleSubscriptions: false,
-  },
+  organization: { ...organization, allowMultipleSubscriptions: false },
   products: Object.values(PRODUCTS),
-  benefits: [
-    {
-      key: "support",
-      id: "00000000-0000-4000-9000-000000000200",
-      type: "custom",
-      description: "Support",
-    },
-  ],
+  benefits: [{ key: "support", id: idOf("000000000200"), type: "custom", description: "Support" }],
 };

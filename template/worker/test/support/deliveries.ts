@@ -1,10 +1,11 @@
 /** Events and objects as Polar sends them, cut down to what is read; deliveries of them; and a look at the tables. */
 import { env } from "cloudflare:workers";
-import type { Catalog, Product } from "../../src/billing/catalog-types";
+import type { Catalog } from "../../src/billing/catalog-types";
 import { type Receipt, receive } from "../../src/billing/inbox";
 import type { Reactions } from "../../src/billing/reactions";
 import type { PolarObject } from "../../src/billing/read";
 import { DAY_US, formatInstant, parseInstant, SECOND_US } from "../../src/billing/time";
+import { oneTime, productOf } from "./catalog";
 
 /** An instant to count from. */
 export const NOW = parseInstant("2026-11-20T12:00:00.000000Z") as number;
@@ -18,36 +19,16 @@ export function uuid(number: number): string {
 export const TEST_CATALOG: Catalog = {
   organization: { id: uuid(1), name: "Test", defaultCurrency: "usd", allowMultipleSubscriptions: false },
   products: [
-    product("free", 10, { free: true, premium: false }),
-    product("pro", 11, {}),
-    product("team", 12, {}),
-    product("lifetime", 13, { recurring: false, interval: null, intervalCount: null }),
-    product("sticker", 14, { recurring: false, interval: null, intervalCount: null, premium: false }),
+    productOf("free", uuid(10), { free: true, premium: false }),
+    productOf("pro", uuid(11), {}),
+    productOf("team", uuid(12), {}),
+    productOf("lifetime", uuid(13), oneTime),
+    productOf("sticker", uuid(14), { ...oneTime, premium: false }),
   ],
   benefits: [{ key: "support", id: uuid(50), type: "custom", description: "Support" }],
 };
 
 export const [FREE, PRO, TEAM, LIFETIME, STICKER] = [uuid(10), uuid(11), uuid(12), uuid(13), uuid(14)] as const;
-
-function product(key: string, number: number, changes: Partial<Product>): Product {
-  return {
-    key,
-    id: uuid(number),
-    name: key,
-    description: null,
-    archived: false,
-    recurring: true,
-    interval: "month",
-    intervalCount: 1,
-    trialInterval: null,
-    trialIntervalCount: null,
-    premium: true,
-    free: false,
-    prices: [],
-    benefits: [],
-    ...changes,
-  };
-}
 
 export interface EventJson {
   readonly type: string;
@@ -60,112 +41,48 @@ export function event(type: string, seconds: number, data: PolarObject): EventJs
   return { type, timestamp: formatInstant(NOW + Math.round(seconds * SECOND_US)), data };
 }
 
+const YESTERDAY = formatInstant(NOW - DAY_US);
+
+/** What every object has; those made later have a higher number. */
+function made(number: number): PolarObject {
+  return { id: uuid(number), created_at: formatInstant(NOW - DAY_US + number), modified_at: null };
+}
+
 export function customer(number: number, changes: PolarObject = {}): PolarObject {
-  return {
-    id: uuid(number),
-    created_at: formatInstant(NOW - DAY_US + number),
-    modified_at: null,
-    external_id: `user_${number}`,
-    email: `user_${number}@example.com`,
-    name: `User ${number}`,
-    type: "individual",
-    deleted_at: null,
-    ...changes,
-  };
+  const user = { external_id: `user_${number}`, email: `user_${number}@example.com`, name: `User ${number}` };
+  return { ...made(number), ...user, type: "individual", deleted_at: null, ...changes };
 }
 
 export function member(number: number, owner: PolarObject, changes: PolarObject = {}): PolarObject {
-  return {
-    id: uuid(number),
-    created_at: formatInstant(NOW - DAY_US),
-    customer_id: owner.id,
-    external_id: owner.external_id,
-    email: owner.email,
-    name: owner.name,
-    role: "owner",
-    ...changes,
-  };
+  const { id: customer_id, external_id, email, name } = owner;
+  return { ...made(number), created_at: YESTERDAY, customer_id, external_id, email, name, role: "owner", ...changes };
 }
 
 export function subscription(number: number, owner: PolarObject, changes: PolarObject = {}): PolarObject {
-  return {
-    id: uuid(number),
-    created_at: formatInstant(NOW - DAY_US + number),
-    modified_at: null,
-    amount: 1900,
-    currency: "usd",
-    recurring_interval: "month",
-    recurring_interval_count: 1,
-    status: "active",
-    current_period_start: formatInstant(NOW - DAY_US),
-    current_period_end: formatInstant(NOW + 29 * DAY_US),
-    cancel_at_period_end: false,
-    canceled_at: null,
-    started_at: formatInstant(NOW - DAY_US),
-    ends_at: null,
-    ended_at: null,
-    past_due_at: null,
-    customer_id: owner.id,
-    product_id: PRO,
-    checkout_id: null,
-    metadata: {},
-    customer: owner,
-    ...changes,
-  };
+  const bought = { customer: owner, customer_id: owner.id, product_id: PRO, checkout_id: null, metadata: {} };
+  const price = { amount: 1900, currency: "usd", recurring_interval: "month", recurring_interval_count: 1 };
+  const period = { current_period_start: YESTERDAY, current_period_end: formatInstant(NOW + 29 * DAY_US) };
+  const end = { cancel_at_period_end: false, canceled_at: null, ends_at: null, ended_at: null, past_due_at: null };
+  const running = { ...price, ...period, ...end, started_at: YESTERDAY };
+  return { ...made(number), status: "active", ...bought, ...running, ...changes };
 }
 
 export function order(number: number, owner: PolarObject, changes: PolarObject = {}): PolarObject {
-  return {
-    id: uuid(number),
-    created_at: formatInstant(NOW - DAY_US + number),
-    modified_at: null,
-    status: "paid",
-    total_amount: 49900,
-    refunded_amount: 0,
-    currency: "usd",
-    billing_reason: "purchase",
-    customer_id: owner.id,
-    product_id: LIFETIME,
-    subscription_id: null,
-    checkout_id: null,
-    metadata: {},
-    customer: owner,
-    ...changes,
-  };
+  const from = { customer: owner, customer_id: owner.id, subscription_id: null, checkout_id: null, metadata: {} };
+  const paid = { status: "paid", total_amount: 49900, refunded_amount: 0, currency: "usd" };
+  return { ...made(number), ...paid, billing_reason: "purchase", product_id: LIFETIME, ...from, ...changes };
 }
 
 export function grant(number: number, owner: PolarObject, changes: PolarObject = {}): PolarObject {
-  return {
-    id: uuid(number),
-    created_at: formatInstant(NOW - DAY_US),
-    modified_at: null,
-    granted_at: formatInstant(NOW - DAY_US),
-    is_granted: true,
-    revoked_at: null,
-    is_revoked: false,
-    subscription_id: null,
-    order_id: null,
-    customer_id: owner.id,
-    member_id: null,
-    benefit_id: uuid(50),
-    error: null,
-    customer: owner,
-    ...changes,
-  };
+  const from = { customer: owner, customer_id: owner.id, subscription_id: null, order_id: null, member_id: null };
+  const granted = { granted_at: YESTERDAY, is_granted: true, revoked_at: null, is_revoked: false, error: null };
+  return { ...made(number), created_at: YESTERDAY, benefit_id: uuid(50), ...granted, ...from, ...changes };
 }
 
 export function checkout(number: number, changes: PolarObject = {}): PolarObject {
-  return {
-    id: uuid(number),
-    created_at: formatInstant(NOW - DAY_US),
-    status: "open",
-    expires_at: formatInstant(NOW + DAY_US),
-    product_id: PRO,
-    customer_id: null,
-    subscription_id: null,
-    metadata: {},
-    ...changes,
-  };
+  const dates = { created_at: YESTERDAY, expires_at: formatInstant(NOW + DAY_US) };
+  const bought = { product_id: PRO, customer_id: null, subscription_id: null, metadata: {} };
+  return { id: uuid(number), ...dates, status: "open", ...bought, ...changes };
 }
 
 export function state(
@@ -192,15 +109,8 @@ export interface DeliverOptions {
   readonly reactions?: Reactions;
 }
 
-export const PROJECTION_TABLES = [
-  "billing_benefit_grants",
-  "billing_checkouts",
-  "billing_customer_states",
-  "billing_customers",
-  "billing_members",
-  "billing_orders",
-  "billing_subscriptions",
-] as const;
+const PROJECTED = ["benefit_grants", "checkouts", "customer_states", "customers", "members", "orders", "subscriptions"];
+export const PROJECTION_TABLES = PROJECTED.map((name) => `billing_${name}`);
 
 /** All rows of a table, by its first column. */
 export async function rows<T = Record<string, unknown>>(table: string): Promise<T[]> {
@@ -210,10 +120,7 @@ export async function rows<T = Record<string, unknown>>(table: string): Promise<
 
 /** All rows of all projections. */
 export async function projections(): Promise<Record<string, unknown[]>> {
-  const found = await env.DB.batch(
-    PROJECTION_TABLES.map((table) => env.DB.prepare(`SELECT * FROM ${table} ORDER BY 1`)),
-  );
-  return Object.fromEntries(PROJECTION_TABLES.map((table, index) => [table, found[index]?.results ?? []]));
+  return Object.fromEntries(await Promise.all(PROJECTION_TABLES.map(async (table) => [table, await rows(table)])));
 }
 
 /** A database that counts its round trips; the ones given by number fail. */

@@ -44,29 +44,16 @@ export class PolarStandIn {
   }
 
   addCustomer(externalId: string | null, email: string | null): Json {
-    const customer = {
-      id: crypto.randomUUID(),
-      created_at: "2026-11-23T07:21:06.542442Z",
-      external_id: externalId,
-      email,
-      name: null,
-      type: "individual",
-      deleted_at: null,
-    };
+    const made = { id: crypto.randomUUID(), created_at: "2026-11-23T07:21:06.542442Z", type: "individual" };
+    const customer = { ...made, external_id: externalId, email, name: null, deleted_at: null };
     this.customers.push(customer);
     return customer;
   }
 
   addSubscription(customerId: string, productId: string, more: Json = {}): Json & { id: string } {
-    const subscription = {
-      id: crypto.randomUUID(),
-      created_at: "2026-11-23T07:21:15.969168Z",
-      customer_id: customerId,
-      product_id: productId,
-      status: "active",
-      cancel_at_period_end: false,
-      ...more,
-    };
+    const made = { id: crypto.randomUUID(), created_at: "2026-11-23T07:21:15.969168Z", status: "active" };
+    const owned = { customer_id: customerId, product_id: productId, cancel_at_period_end: false };
+    const subscription = { ...made, ...owned, ...more };
     this.subscriptions.set(subscription.id, subscription);
     return subscription;
   }
@@ -75,12 +62,8 @@ export class PolarStandIn {
     const url = new URL(request.url);
     if (url.origin !== POLAR_URL) throw new TypeError(`unexpected request to ${url.origin}`);
     const text = await request.text();
-    const sent = {
-      method: request.method,
-      path: url.pathname,
-      query: url.searchParams,
-      body: text === "" ? undefined : (JSON.parse(text) as Json),
-    };
+    const body = text === "" ? undefined : (JSON.parse(text) as Json);
+    const sent = { method: request.method, path: url.pathname, query: url.searchParams, body };
     this.sent.push(sent);
     return (await this.interrupt?.(sent)) ?? this.#checkHeaders(request.headers) ?? this.#answer(sent);
   }
@@ -111,11 +94,8 @@ export class PolarStandIn {
 
   #read({ method, path, query }: Sent): Response | undefined {
     if (method !== "GET") return undefined;
-    const ofCustomer = (rows: Iterable<Json>) =>
-      page(
-        [...rows].filter(({ customer_id: id }) => id === query.get("customer_id")),
-        query,
-      );
+    const isOwn = ({ customer_id: id }: Json) => id === query.get("customer_id");
+    const ofCustomer = (rows: Iterable<Json>) => page([...rows].filter(isOwn), query);
     if (path === "/v1/subscriptions/") return ofCustomer(this.subscriptions.values());
     if (path === "/v1/orders/") return ofCustomer(this.orders);
     if (path === "/v1/benefit-grants/") return ofCustomer(this.grants);
@@ -147,24 +127,16 @@ export class PolarStandIn {
 
   #searchCustomers(query: URLSearchParams): Response {
     const text = query.get("query") ?? "";
-    return page(
-      this.customers.filter(({ external_id: id }) => typeof id === "string" && id.includes(text)),
-      query,
-    );
+    const found = this.customers.filter(({ external_id: id }) => typeof id === "string" && id.includes(text));
+    return page(found, query);
   }
 
   #createCheckout(body: Json): Response {
     const id = crypto.randomUUID();
     const customer = this.#external(String(body.external_customer_id));
-    const checkout = {
-      id,
-      url: `${POLAR_URL}/checkout/${id}`,
-      status: "open",
-      created_at: "2026-11-23T09:09:28.269221Z",
-      expires_at: "2026-11-24T09:09:28.269178Z",
-      customer_id: customer?.id ?? null,
-      subscription_id: body.subscription_id ?? null,
-    };
+    const dates = { created_at: "2026-11-23T09:09:28.269221Z", expires_at: "2026-11-24T09:09:28.269178Z" };
+    const owned = { customer_id: customer?.id ?? null, subscription_id: body.subscription_id ?? null };
+    const checkout = { id, url: `${POLAR_URL}/checkout/${id}`, status: "open", ...dates, ...owned };
     this.checkouts.set(id, checkout);
     return json(201, checkout);
   }

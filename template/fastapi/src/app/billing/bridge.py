@@ -5,7 +5,7 @@ A request is a line of JSON on stdin, its answer one on stdout. No secret is in 
 
 import os
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 STREAMS = (os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w")) if __name__ == "__main__" else None
 if STREAMS is not None:  # kept for the tool: what any other code prints goes to stderr
@@ -16,12 +16,11 @@ if STREAMS is not None:  # kept for the tool: what any other code prints goes to
 import asyncio
 import inspect
 import json
-from collections.abc import Callable
+import re
 from contextlib import suppress
 from dataclasses import asdict, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -57,6 +56,8 @@ class Bridge:
 
     def facts(self) -> Json:
         """Say what the project is, whatever state its settings and its database are in."""
+        described = settings.describe()
+        described["settings"]["base_url"] = re.sub("//[^/]*@", "//", described["settings"]["base_url"] or "") or None
         return {
             "runtime": "fastapi",
             "database": dialect.DIALECT.name.removesuffix("ql"),
@@ -70,7 +71,7 @@ class Bridge:
                 name: {"columns": table.columns.keys(), "indexes": [index.columns.keys() for index in table.indexes]}
                 for name, table in tables.metadata.tables.items()
             },
-            **settings.describe(),
+            **described,
         }
 
     def migrations(self) -> Json:
@@ -142,7 +143,7 @@ class Bridge:
 
 
 # An optional feature adds its operations: functions of the bridge and the arguments.
-OPERATIONS: dict[str, Callable[..., Any]] = {name: each for name, each in vars(Bridge).items() if name[0] != "_"}
+OPERATIONS: dict[str, Any] = {name: each for name, each in vars(Bridge).items() if name[0] != "_"}
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:
