@@ -54,7 +54,7 @@ class Commands(TyperGroup):
         """Return the help; a Worker's project has no `billing` alone."""
         here = _here()
         if here and here.runtime == "worker" and self.help:
-            self.help = self.help.replace("`billing COMMAND", f"`{CALL['worker']} COMMAND")
+            self.help = self.help.replace("`billing COMMAND", f"`{project.CALL['worker']} COMMAND")
         return super().get_help(ctx)
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | TyperGroup | None:

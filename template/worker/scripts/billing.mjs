@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { constants, homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { parseArgs, styleText } from "node:util";
 
 const PROJECT = join(import.meta.dirname, "..");
