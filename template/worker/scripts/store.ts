@@ -52,13 +52,13 @@ export function settingsFacts(): object {
     app_url: known?.appUrl ?? null,
     base_url: known?.polar?.baseUrl?.replace(/\/\/[^/]*@/, "//") ?? null, // without a password
     is_local: known !== null && isLoopback(new URL(known.appUrl)),
-    issuer: valueOf(ISSUER),
-    audience: valueOf(AUDIENCE),
+    issuer: settingOf(ISSUER),
+    audience: settingOf(AUDIENCE),
   };
 }
 
 /** A setting that is no secret; null where it is missing or invalid. */
-function valueOf(name: string): string | null {
+function settingOf(name: string): string | null {
   try {
     return readValue(name, bindings[name]) ?? null;
   } catch (error) {
