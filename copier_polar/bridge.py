@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,16 @@ START_SECONDS = 90.0  # wrangler starts workerd
 CALL_SECONDS = 180.0  # Polar may take its time for every page of a customer
 STOP_SECONDS = 10.0
 LONGEST_LINE = 64 * 1024 * 1024
+# What is read of the results that are objects.
+RESULTS: Mapping[str, set[str]] = {
+    "migrations": {"answers", "current"},
+    "request": {"status", "headers", "body"},
+    "replay": {"outcome"},
+    "reconcile": {"outcome", "calls"},
+    "drift": {"differences", "calls"},
+    "standing": {"access"},
+    "read_event": {"projection", "problem"},
+}
 
 
 class BridgeBroken(Exception):
@@ -46,9 +57,11 @@ class DemoProblem(Exception):
 class PolarProblem(Exception):
     """Polar refused the app, or did not answer (status 0)."""
 
-    def __init__(self, message: str, status: int, error: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, status: int, error: str = "", retry_after: float | None = None, detail: object = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.error, self.retry_after = status, error, retry_after
+        self.status, self.error, self.retry_after, self.detail = status, error, retry_after, detail
 
 
 class PolarGoneProblem(PolarProblem):
@@ -77,30 +90,34 @@ class Bridge:
                 env=dict(environment),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                bufsize=0,
                 start_new_session=True,
             )
-        except OSError as error:
-            raise BridgeBroken(f"The bridge cannot be started: {command[0]}: {error.strerror}.") from None
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "no command"
+            raise BridgeBroken(f"The bridge cannot be started: {command[0]}: {why}.") from None
         try:
-            hello = self._read(start_seconds, "does not start")
-            self.runtime = _runtime(hello)
+            assert self._process.stdin is not None
+            os.set_blocking(self._process.stdin.fileno(), False)
+            complaint = f"The bridge does not start within {start_seconds:.0f} seconds."
+            self.runtime = _runtime(self._read(time.monotonic() + start_seconds, complaint))
         except BaseException:
-            self.close()
+            self._kill()
+            self._finish()
             raise
 
     def call(self, operation: str, *, seconds: float | None = None, **arguments: Any) -> Any:
         """Ask for an operation of the protocol and return its result."""
         self._last_id += 1
         request = {"id": self._last_id, "op": operation, **arguments}
-        self._write(json.dumps(request, ensure_ascii=False).encode() + b"\n")
-        answer = self._read(seconds or self._call_seconds, f"does not answer to `{operation}`")
+        seconds = seconds or self._call_seconds
+        deadline = time.monotonic() + seconds
+        complaint = f"The bridge does not answer to `{operation}` within {seconds:.0f} seconds."
+        self._write(json.dumps(request, ensure_ascii=False).encode() + b"\n", deadline, complaint)
+        answer = self._read(deadline, complaint)
         if answer.get("id") != self._last_id:
             raise BridgeBroken(f"The bridge answers something else than `{operation}`.")
-        if "error" in answer:
-            raise _problem(operation, answer["error"])
-        if "result" not in answer:
-            raise BridgeBroken(f"The bridge answers nonsense to `{operation}`.")
-        return answer["result"]
+        return read_answer(operation, answer)
 
     def sql(self, sql: str, **values: object) -> list[dict[str, Any]]:
         """Run one statement and return its rows; parameters are written `:name`."""
@@ -110,41 +127,66 @@ class Bridge:
         """Run statements in one transaction and return the rows of each."""
         sent = [{"sql": sql, "values": dict(values)} for sql, values in statements]
         result: list[list[dict[str, Any]]] = self.call("sql", statements=sent)
+        if len(result) != len(sent):
+            raise BridgeBroken("The bridge answers nonsense to `sql`.")
         return result
 
     def close(self) -> None:
         """End the process: by closing its stdin, and by force where it does not end."""
-        process = self._process
-        if process.stdin is not None:
+        if self._process.stdin is not None:
             with suppress(OSError):
-                process.stdin.close()
+                self._process.stdin.close()
         try:
-            process.wait(STOP_SECONDS)
+            self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+            self._kill()
+        self._finish()
+
+    def _kill(self) -> None:
+        """End the process and all that it started: they have a session of their own."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _finish(self) -> None:
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
 
     def __enter__(self) -> Self:
+        """Use it in a `with` block."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close it at the end of the block; at once where it does not do its part, or Ctrl-C ends the command."""
+        if kind is not None and issubclass(kind, BridgeBroken | KeyboardInterrupt):
+            self._kill()
+            self._finish()
+        else:
+            self.close()
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, line: bytes, deadline: float, complaint: str) -> None:
         assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
-        except OSError:
-            raise BridgeBroken(self._died()) from None
+        descriptor = self._process.stdin.fileno()
+        rest = memoryview(line)
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_WRITE)
+            while rest:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise BridgeBroken(complaint)
+                try:
+                    rest = rest[os.write(descriptor, rest) :]
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    raise BridgeBroken(self._died()) from None
 
-    def _read(self, seconds: float, complaint: str) -> dict[str, Any]:
-        line = self._line(time.monotonic() + seconds, f"The bridge {complaint} within {seconds:.0f} seconds.")
+    def _read(self, deadline: float, complaint: str) -> dict[str, Any]:
+        line = self._line(deadline, complaint)
         try:
             answer = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise BridgeBroken("The bridge answers nonsense: something else writes to its standard output.")
@@ -178,21 +220,39 @@ class Bridge:
         return f"The bridge ended by itself (exit code {code}); what it printed says why."
 
 
+def read_answer(operation: str, answer: Mapping[str, Any]) -> Any:
+    """Return the result in an answer, or raise the error in it."""
+    if "error" in answer:
+        raise _problem(operation, answer["error"])
+    if not _is_good(operation, answer.get("result")):
+        raise BridgeBroken(f"The bridge answers nonsense to `{operation}`.")
+    return answer["result"]
+
+
 def _runtime(hello: Mapping[str, Any]) -> str:
     if "bridge" not in hello:
         raise BridgeBroken("The bridge answers nonsense: it does not say its version.")
     if hello["bridge"] != PROTOCOL:
         raise BridgeBroken(
-            f"The bridge of this project speaks version {hello['bridge']}, this tool version {PROTOCOL}: "
+            f"The bridge of this project speaks version {str(hello['bridge'])[:20]}, this tool version {PROTOCOL}: "
             "start the tool by the project's own `billing` command."
         )
     return str(hello.get("runtime"))
 
 
+def _is_good(operation: str, result: object) -> bool:
+    """Whether a result has what this tool reads of it."""
+    if operation == "sql":
+        return isinstance(result, list) and all(isinstance(rows, list) for rows in result)
+    if operation == "routes":
+        return isinstance(result, list)
+    return isinstance(result, dict) and RESULTS.get(operation, set()) <= result.keys()
+
+
 def _problem(operation: str, error: object) -> Exception:
     found = error if isinstance(error, dict) else {}
-    kind, message = found.get("kind"), str(found.get("message") or "unknown")
-    simple: dict[object, type[Exception]] = {
+    kind, message = str(found.get("kind")), str(found.get("message") or "unknown")
+    simple: dict[str, type[Exception]] = {
         "settings": SettingsProblem,
         "store": StoreProblem,
         "unreadable": UnreadableProblem,
@@ -202,5 +262,11 @@ def _problem(operation: str, error: object) -> Exception:
         return simple[kind](message)
     if kind in ("polar", "gone"):
         problem = PolarGoneProblem if kind == "gone" else PolarProblem
-        return problem(message, int(found.get("status") or 0), str(found.get("error") or ""), found.get("retry_after"))
+        status, wait = (_number(found.get(name)) for name in ("status", "retry_after"))
+        return problem(message, int(status or 0), str(found.get("error") or ""), wait, found.get("detail"))
     return BridgeBroken(f"The bridge could not do `{operation}`: {message}")
+
+
+def _number(value: object) -> float | int | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    return value if is_number else None  # type: ignore[return-value]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +40,7 @@ IN_A_PROJECT = (
     "token",
     "unlinked",
 )
-WITHOUT_A_PROJECT = ("mcp", "new", "update")
+WITHOUT_A_PROJECT = ("new", "update")
 ONLY_WORKER = {"remote", "persist_to"}
 CALLED_AS = "COPIER_POLAR_CALLED_AS"  # set by the launchers: what the person typed before the command
 CALL = {"worker": "npm run billing --", "fastapi": "uv run billing"}
@@ -62,17 +62,29 @@ class Commands(TyperGroup):
         """Import a command."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command = getattr(import_module(f"copier_polar.commands.{cmd_name}"), cmd_name)
-        if not isinstance(command, typer.Typer):
-            alone = typer.Typer(add_completion=False, rich_markup_mode=_markup())
-            # Options of another program go through as they are.
-            passes_on = {"allow_extra_args": True, "ignore_unknown_options": True}
-            alone.command(cmd_name, context_settings=passes_on if cmd_name in ("new", "update") else None)(command)
-            command = alone
-        made = typer.main.get_command(command)
+        module = import_module(f"copier_polar.commands.{cmd_name}")
+        command = getattr(module, cmd_name)
+        made = _group(command) if isinstance(command, typer.Typer) else _alone(cmd_name, command)
         here = _here()
         _tailor(made, here.runtime if here else None)
+        if here and hasattr(module, "tailor"):
+            module.tailor(made, here.runtime)
         return made
+
+
+def _group(commands: typer.Typer) -> TyperGroup:
+    """Make a group of commands, also where it has only one, such as `catalog diff`."""
+    commands.rich_markup_mode = _markup()
+    return typer.main.get_group(commands)
+
+
+def _alone(name: str, command: Callable[..., object]) -> TyperCommand | TyperGroup:
+    """Make a command that belongs to no group."""
+    alone = typer.Typer(add_completion=False, rich_markup_mode=_markup())
+    # Options of another program go through as they are.
+    passes_on = {"allow_extra_args": True, "ignore_unknown_options": True}
+    alone.command(name, context_settings=passes_on if name in ("new", "update") else None)(command)
+    return typer.main.get_command(alone)
 
 
 def _here() -> project.Project | None:
@@ -92,22 +104,62 @@ def _tailor(command: TyperCommand | TyperGroup, runtime: str | None) -> None:
         _tailor(each, runtime)
     if runtime == "fastapi":
         command.params = [param for param in command.params if param.name not in ONLY_WORKER]
+    for param in command.params:
+        if runtime and (command.name, param.name) == ("simulate", "url"):
+            param.default = project.ADDRESSES[runtime]
     if command.help and runtime:
         command.help = command.help.replace("Example: uv run billing", f"Example: {CALL[runtime]}")
 
 
-app = typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=_markup(),
+    pretty_exceptions_enable=False,
+)
+
+
+def _choose_folder(folder: Path) -> Path:
+    project.choose_folder(folder)
+    return folder
+
+
+def _choose_bridge(bridge: str | None) -> str | None:
+    project.choose_bridge(bridge)
+    return bridge
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"copier-polar {version('copier-polar')}")
+        raise typer.Exit
 
 
 @app.callback()
 def choose_project(
-    folder: Annotated[Path, typer.Option("--project", metavar="DIR", help="The project's folder.")] = Path(),
-    bridge: Annotated[
-        str | None, typer.Option("--bridge", metavar="COMMAND", help="Starts the project's bridge elsewhere.")
+    _folder: Annotated[
+        Path,
+        # Before anything else: help is about the project that is chosen.
+        typer.Option("--project", metavar="DIR", help="The project's folder.", is_eager=True, callback=_choose_folder),
+    ] = Path(),
+    _bridge: Annotated[
+        str | None,
+        typer.Option(
+            "--bridge",
+            metavar="COMMAND",
+            help="Starts the project's bridge elsewhere.",
+            is_eager=True,
+            callback=_choose_bridge,
+        ),
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and end.")
+    ] = False,
 ) -> None:
     """Operate billing. `billing COMMAND --help` explains a command."""
-    project.choose(folder, bridge)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
 from pathlib import Path
+
+from copier_polar.console import BadCall
 
 FILES = {"worker": ".dev.vars", "fastapi": ".env"}
 
-# What Node's `util.parseEnv` reads: a name, `=`, and a value that is quoted in one of three ways or ends with its line.
-_LINE = re.compile(
-    r"""^[^\S\n]*(?:export[^\S\n]+)?(?P<name>[^\s=#][^\n=]*?)[^\S\n]*=[^\S\n]*"""
-    r"""(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|`(?P<back>[^`]*)`|(?P<bare>[^\n#]*))[^\n]*$""",
-    re.MULTILINE,
-)
+# What Node takes for space.
+_SPACE = " \t\n"
 
 
 def settings_file(folder: Path, runtime: str) -> Path:
@@ -23,31 +19,62 @@ def settings_file(folder: Path, runtime: str) -> Path:
 
 
 def settings_of(folder: Path, runtime: str, *, with_file: bool) -> dict[str, str]:
-    """Return every setting that has a value; the operator's environment wins over the file."""
+    """Return every setting that has a value; the operator's environment wins over the file, also with nothing."""
     file = settings_file(folder, runtime)
     in_file = read_file(file, runtime) if with_file and file.is_file() else {}
-    return {name: value for name, value in {**in_file, **_filled(os.environ)}.items() if value}
+    return {name: value for name, value in {**in_file, **os.environ}.items() if value}
 
 
 def read_file(file: Path, runtime: str) -> dict[str, str]:
-    """Read a file of settings as the app of this runtime does."""
-    if runtime == "worker":
-        return parse_node(file.read_text(encoding="utf-8"))
-    from dotenv import dotenv_values  # only where it is needed
+    """Read a file of settings as the app of this runtime does. Raises BadCall where it cannot be read."""
+    try:
+        if runtime == "worker":
+            return parse_node(file.read_bytes().decode("utf-8", "replace"))
+        from dotenv.main import DotEnv  # only where it is needed
 
-    return {name: value for name, value in dotenv_values(file).items() if value is not None}
+        found = DotEnv(file, encoding="utf-8", override=False).dict()
+    except (OSError, UnicodeDecodeError):
+        raise BadCall(f"{file.name} cannot be read.") from None
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def parse_node(text: str) -> dict[str, str]:
-    r"""Read a text as Node's `util.parseEnv` does: `\n` in double quotes is a line break, nothing else is an escape."""
+    r"""Read a text as Node's `util.parseEnv` does, oddities included.
+
+    `\n` in double quotes is a line break, nothing else is an escape; a value that is only spaces goes on in the next
+    line; a quote that is not closed is part of the value.
+    """
     found: dict[str, str] = {}
-    for line in _LINE.finditer(text.replace("\r\n", "\n").replace("\r", "\n")):
-        quoted = next((line[kind] for kind in ("single", "back") if line[kind] is not None), None)
-        double = line["double"]
-        value = quoted if quoted is not None else double.replace(r"\n", "\n") if double is not None else line["bare"]
-        found[line["name"].strip()] = value.strip() if line["bare"] is not None else value
+    rest = text.replace("\r", "").strip(_SPACE)
+    while rest:
+        line, _, following = rest.partition("\n")
+        name, equals, _ = line.partition("=")
+        if not line or line.startswith("#"):
+            rest = following
+            continue
+        if not equals:
+            rest = following.lstrip(_SPACE)
+            continue
+        name, rest = name.strip(_SPACE), rest[len(name) + 1 :]
+        if not rest or rest.startswith("\n"):
+            found[name] = ""
+            rest = following
+            continue
+        rest = rest.lstrip(_SPACE)
+        if name:
+            found[name.removeprefix("export ").strip(_SPACE)], rest = _value(rest)
     return found
 
 
-def _filled(values: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in values.items() if value}
+def _value(rest: str) -> tuple[str, str]:
+    """Return the value that a text begins with, and what follows its line."""
+    quote = rest[0]
+    end = rest.find(quote, 1) if quote in "\"'`" else -1
+    if end > 0:
+        value = rest[1:end]
+        _, _, following = rest[end + 1 :].partition("\n")
+        return value.replace(r"\n", "\n") if quote == '"' else value, following.lstrip(_SPACE)
+    line, _, following = rest.partition("\n")
+    if quote not in "\"'`":
+        line = line.partition("#")[0].strip(_SPACE)
+    return line, following.lstrip(_SPACE)

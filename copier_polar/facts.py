@@ -95,7 +95,7 @@ class Facts:
 
     runtime: str
     database: str
-    target: str
+    target: str | None
     api_version: str
     earliest_removal: str
     premium_path: str

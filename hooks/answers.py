@@ -91,17 +91,17 @@ def _label(product: dict[str, Any]) -> str:
 
 
 def _choices(products: list[dict[str, Any]], reasons: bool) -> list[list[Any]]:
-    """Choices in Copier's long form. It renders every text in them as a template once more, so braces are hidden."""
-    return [
-        [
-            _label(product).replace("{", "{{ '{' }}"),
-            {
-                "value": product["key"],
-                "validator": unsellable(product).replace("{", "{{ '{' }}") if reasons else "",
-            },
-        ]
-        for product in products
-    ]
+    """Choices as Copier takes them. It renders every text in them as a template once more, so braces are hidden."""
+
+    def hidden(text: str) -> str:
+        return text.replace("{", "{{ '{' }}")
+
+    choices = []
+    for product in products:
+        reason = unsellable(product) if reasons else ""
+        value = {"value": product["key"], "validator": hidden(reason)} if reason else product["key"]
+        choices.append([hidden(_label(product)), value])
+    return choices
 
 
 def _chosen(snapshot: dict[str, Any], keys: list[str]) -> list[dict[str, Any]]:

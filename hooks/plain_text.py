@@ -1,7 +1,8 @@
-"""Text without any template syntax is its own rendering.
+"""Text without any template syntax is its own rendering, and other text is compiled once.
 
 Copier renders the type of a question anew for every pair of answer and choice: with 250 products 64,000 times the word
-`str`, each compiled as a template, 13 of 15 seconds of a generation. Here such text is no template at all.
+`str`, each compiled as a template, 13 of 15 seconds of a generation. Here such text is no template at all. Text that
+Copier renders twice, such as the default of each derived answer, is compiled once.
 """
 
 from __future__ import annotations
@@ -23,14 +24,20 @@ class _Plain:
 
 
 class PlainText(Extension):
-    """Makes `from_string` of plain text cheap."""
+    """Makes `from_string` cheap for plain text and for text that it has seen."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         compiled = environment.from_string
+        known: dict[str, Any] = {}
 
         def from_string(source: Any, *arguments: Any, **named: Any) -> Any:
-            plain = isinstance(source, str) and not {"{", "\r"} & set(source)  # Jinja turns \r\n into \n
-            return _Plain(source) if plain else compiled(source, *arguments, **named)
+            if not isinstance(source, str) or arguments or named:
+                return compiled(source, *arguments, **named)
+            template = known.get(source)
+            if template is None:
+                plain = "{" not in source and "\r" not in source  # Jinja turns \r\n into \n
+                template = known[source] = _Plain(source) if plain else compiled(source)
+            return template
 
         environment.from_string = from_string  # type: ignore[method-assign]

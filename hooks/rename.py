@@ -11,6 +11,7 @@ the last commit, and as the new version gives it. A file that its user had delet
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import copier
 import yaml
 
 _ANSWERS = ".copier-answers.yml"
+_PLACE = "COPIER_POLAR_PLACE"  # set by `copier-polar update --src`: the template is not where the answers say
 
 
 def carry_over(old: Path, new: Path, before: Path) -> bool:
@@ -56,7 +58,7 @@ def _render_before(destination: Path) -> None:
     """What the old version of the template made of the answers of then."""
     answers = yaml.safe_load(_committed(Path(_ANSWERS)) or b"{}")
     copier.run_copy(
-        answers["_src_path"],
+        os.environ.get(_PLACE) or answers["_src_path"],
         destination,
         data={name: answer for name, answer in answers.items() if not name.startswith("_")},
         vcs_ref=answers["_commit"],

@@ -21,6 +21,10 @@ from jinja2.ext import Extension
 FORMAT = 1
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _BREAKS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+_NONCHARACTERS = "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+_HURTS = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufeff" + _NONCHARACTERS + "]"
+)
 _EVERY = {"day": "daily", "week": "weekly", "month": "monthly", "year": "yearly"}
 # Lower-case words that are no identifier in TypeScript or Python, or mean something else on an object.
 _RESERVED = frozenset(
@@ -46,20 +50,8 @@ def clean(text: Any, one_line: bool = False, limit: int = 5000) -> str:
     if not isinstance(text, str):
         return ""
     text = _BREAKS.sub("\n", text).replace("\t", " ")
-    kept = "".join(character for character in text if character == "\n" or not _hurts(character))
+    kept = _HURTS.sub("", text)
     return (" ".join(kept.split()) if one_line else kept.strip())[:limit]
-
-
-def _hurts(character: str) -> bool:
-    number = ord(character)
-    return (
-        unicodedata.category(character) in ("Cc", "Cs")
-        or character == "\ufeff"
-        or 0x202A <= number <= 0x202E
-        or 0x2066 <= number <= 0x2069
-        or number & 0xFFFE == 0xFFFE
-        or 0xFDD0 <= number <= 0xFDEF
-    )
 
 
 def _word(value: Any) -> str | None:

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
+from copier_polar.simulation.scenarios import read_scenarios
 from tests.catalogues import shop
 from tests.conformance.histories import Delivery
 from tests.conformance.polar.deliveries import FAILURES_UNTIL_OFF, TRIES, arranged, deliver
-from tests.conformance.polar.lifecycle import Polar, scenarios
+from tests.conformance.polar.lifecycle import Polar
 from tests.support import api_version, recorded
 from tests.support.loopback import LoopbackServer
 
@@ -100,7 +101,7 @@ def polar() -> Polar:
 def told(polar: Polar, name: str) -> dict[str, list[Any]]:
     """The events of a scenario's steps, by what they are about; it is played once."""
     life = polar.begin(f"stand-in/{name}")
-    return {step.about: life.live(step) for step in scenarios()[name].steps}
+    return {step.about: life.live(step) for step in read_scenarios()[name].steps}
 
 
 @cache
@@ -130,14 +131,14 @@ def sequence(types: list[str]) -> list[str]:
 
 
 def test_every_step_is_recorded_or_said_not_to_be() -> None:
-    own = {(name, step.about) for name, found in scenarios().items() for step in found.steps}
+    own = {(name, step.about) for name, found in read_scenarios().items() for step in found.steps}
     assert {(name, about) for name, about in own if first_with(name, about) == name} == set(RECORDED) | UNRECORDED
 
 
 def first_with(name: str, about: str) -> str:
     """The scenario in which a step was first: others go on from it."""
-    step = next(step for step in scenarios()[name].steps if step.about == about)
-    return next(other for other, found in scenarios().items() if step in found.steps)
+    step = next(step for step in read_scenarios()[name].steps if step.about == about)
+    return next(other for other, found in read_scenarios().items() if step in found.steps)
 
 
 @needs_recordings
@@ -157,7 +158,7 @@ def test_a_step_sends_what_the_recorded_server_sent(
 
 
 def every_event(polar: Polar) -> Iterator[Json]:
-    for name in scenarios():
+    for name in read_scenarios():
         for events in told(polar, name).values():
             yield from (event.body for event in events)
 
@@ -220,20 +221,20 @@ def test_a_state_names_what_the_recorded_one_names(polar: Polar) -> None:
 
 def test_the_api_answers_as_the_life_stands(polar: Polar) -> None:
     life = polar.begin("api")
-    for step in scenarios()["past_due"].steps:
+    for step in read_scenarios()["past_due"].steps:
         life.live(step)
     customer = life.play.snapshot("customer")["id"]
     state = polar._state(customer)
     assert (state.status, state.body["active_subscriptions"], state.body["granted_benefits"]) == (200, [], [])
     assert polar.subscriptions[life.play.snapshot("subscription")["id"]]["status"] == "past_due"
-    life.live(scenarios()["delete"].steps[-1])
+    life.live(read_scenarios()["delete"].steps[-1])
     assert polar._state(customer).status == 404
 
 
 def test_text_of_users_and_merchants_is_no_reference() -> None:
     products = [{**each, "name": "$customer.email"} for each in shop()]
     life = Polar(products).begin("&customer")
-    events = [event for step in scenarios()["buy"].steps for event in life.live(step)]
+    events = [event for step in read_scenarios()["buy"].steps for event in life.live(step)]
     customer = next(event for event in events if event.type == "customer.created").body["data"]
     bought = next(event for event in events if event.type == "subscription.active").body["data"]
     assert customer["external_id"] == "&customer"
@@ -242,7 +243,7 @@ def test_text_of_users_and_merchants_is_no_reference() -> None:
 
 def test_instants_do_not_stand_still() -> None:
     life = Polar(shop(), now=lambda: dt.datetime(2026, 10, 1, tzinfo=dt.UTC)).begin("clock")
-    events = [event for step in scenarios()["renew"].steps for event in life.live(step)]
+    events = [event for step in read_scenarios()["renew"].steps for event in life.live(step)]
     stamps = [event.body["timestamp"] for event in events]
     assert stamps == sorted(set(stamps))
 

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.polar.lifecycle import scenarios
 from tests.operations.side import Pair, Ran, Side
 from tests.operations.test_reconcile import at_polar, customer_id
 from tests.operations.test_replay import store
-from tests.operations.test_simulate import serving
 from tests.polar_server import Answer
 from tests.support.polar_runtime import Call
 
@@ -98,27 +96,6 @@ def test_replaying_ends_after_the_event_in_hand(pair: Pair) -> None:
         assert [event["webhook_id"] for event in ran.json["events"]] == ["wh_1", "wh_2"]
         assert ran.err.splitlines()[-1] == "Stopped after 2 of 3. Run it again: nothing is applied twice."
     assert [side.polar.redelivered for side in pair.sides] == [["wh_1", "wh_2"]] * 2
-
-
-def test_simulating_ends_after_the_scenario_in_hand(pair: Pair) -> None:
-    with serving(pair):
-        for side in pair.sides:
-            begun = threading.Event()
-            threading.Thread(target=_watch, args=(side, begun), daemon=True).start()
-            ran = side.interrupted(begun, "simulate", "--all", "--json", "--url", side.base, stored=False)
-            assert ran.code == 130, ran.err
-            lives = ran.json["scenarios"]
-            assert [life["name"] for life in lives] == list(scenarios())[: len(lives)]
-            assert {life["as_expected"] for life in lives} == {True}
-            told = f"Stopped after {len(lives)} of {len(scenarios())}. What was played stays in the database."
-            assert ran.err.splitlines()[-1] == told
-
-
-def _watch(side: Side, begun: threading.Event) -> None:
-    """Set the event once a simulated customer is there."""
-    while not side.sql("SELECT 1 FROM billing_customers"):
-        time.sleep(0.05)
-    begun.set()
 
 
 @pytest.mark.parametrize("command", [("catalog", "diff"), ("endpoint", "sync", "--url", "https://app.example.com/x")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,13 +17,16 @@ ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "polar_oat_" + "t0k3n" * 8
 
 
-def template_copy(destination: Path, root: Path = ROOT) -> Path:
+PARTS = ("copier.yml", "hooks", "template")
+
+
+def template_copy(destination: Path, root: Path = ROOT, parts: Sequence[str] = PARTS) -> Path:
     """Copy what git knows of the template (uncommitted changes included) into a folder that is no repository.
 
     Copier renders a plain folder as it is; from a repository with changes it would first make a commit of them.
     """
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "copier.yml", "hooks", "template"],
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *parts],
         cwd=root,
         capture_output=True,
         check=True,

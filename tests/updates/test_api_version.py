@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from copier.errors import UserMessageError
 
+from hooks import polar_api
 from hooks.api_version import earliest_removal
 from tests.conftest import commit
 from tests.support import node
@@ -43,6 +44,15 @@ def test_both_sdks_speak_every_version_that_can_be_chosen(version: str, made: Ma
     manifest = json.loads((made(DEMOS["worker"], history.newest()).folder / "package.json").read_text())
     modules = node.workspace(manifest).root / "node_modules"
     assert f"./{version}" in json.loads((modules / "@polar-sh/sdk/package.json").read_text())["exports"]
+
+
+@pytest.mark.parametrize("server", polar_api.SERVERS)
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_the_questions_ask_as_the_sdk_of_that_version_does(version: str, server: str) -> None:
+    sdk = import_module(module_name(version)).Polar("token", environment=server)
+    asking = polar_api._Asking(server, None, "token", version, quiet=True)
+    theirs, ours = (each.build_request("GET", "/v1/products/") for each in (sdk.products.client, asking.client))
+    assert (ours.url, ours.headers) == (theirs.url, theirs.headers)
 
 
 @pytest.mark.parametrize("runtime", ["worker", "fastapi"])

@@ -3,14 +3,15 @@ import type { ChildProcess } from "node:child_process";
 import { devNull } from "node:os";
 import { parseArgs } from "node:util";
 import { readSettings, SettingsError } from "../src/settings.ts";
-import { developmentSettings, SECRETS } from "./environment.ts";
-import { startWrangler, wrangler } from "./wrangler.ts";
+import { createDevelopmentFile, developmentSettings, SECRETS } from "./environment.ts";
+import { applyMigrations, startWrangler } from "./wrangler.ts";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
 function main(): void {
   const { port, persistence } = readArguments();
+  createDevelopmentFile();
   const settings = developmentSettings();
   check(settings);
   migrate(persistence);
@@ -38,7 +39,7 @@ function check(settings: Record<string, string>): void {
 }
 
 function migrate(persistence: string[]): void {
-  const { status, stdout, stderr } = wrangler([...["d1", "migrations", "apply", "DB", "--local"], ...persistence]);
+  const { status, stdout, stderr } = applyMigrations(["--local", ...persistence]);
   if (status !== 0) fail(`The local database could not be migrated.\n${stdout}${stderr}`);
 }
 

@@ -7,9 +7,10 @@ import { PROJECT } from "./environment.ts";
 
 const WRANGLER = join(dirname(createRequire(import.meta.url).resolve("wrangler/package.json")), "bin", "wrangler.js");
 
-/** Runs a command of wrangler to its end; what is secret goes to its standard input. */
-export function wrangler(args: string[], input = ""): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [WRANGLER, ...args], { cwd: PROJECT, encoding: "utf8", input });
+/** Applies the migrations that are missing, to its end; `target` says to which database. */
+export function applyMigrations(target: string[]): SpawnSyncReturns<string> {
+  const command = [WRANGLER, "d1", "migrations", "apply", "DB", ...target];
+  return spawnSync(process.execPath, command, { cwd: PROJECT, encoding: "utf8", input: "" });
 }
 
 /** The line in which wrangler says what is wrong. */

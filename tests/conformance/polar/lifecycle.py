@@ -1,84 +1,24 @@
 """A Polar with lives in it: scenarios change its objects, its API shows them, and its events tell of them.
 
-What plays a scenario, and the scenarios, are the ones of the generated projects' `simulate`.
+What plays a scenario, and the scenarios, are the ones of `simulate`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
-import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from types import ModuleType
 from typing import Any
 
+from copier_polar.simulation.lifecycle import Event, Fixed, Lifecycle, kind_of
+from copier_polar.simulation.scenarios import Step, first_objects
 from tests.catalogues import ORGANIZATION_ID, identifier
 from tests.polar_server import Answer
 from tests.support.polar_runtime import GONE, Call, PolarRuntime
-from tests.support.render import ROOT
 
 Json = dict[str, Any]
-_DATA = ROOT / "template" / "common" / "simulation"
-_ENGINE = ROOT / "template" / "fastapi" / "src" / "app" / "billing" / "simulation" / "lifecycle.py"
 # Long enough ago that an instant of the life is past when an app is asked.
 _AGO = dt.timedelta(minutes=1)
-
-
-@cache
-def engine() -> ModuleType:
-    """The module of a generated project that plays scenarios; it stands alone."""
-    spec = importlib.util.spec_from_file_location("simulation_lifecycle", _ENGINE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@cache
-def _objects() -> Mapping[str, Json]:
-    """What an object of each kind looks like at first."""
-    found: Mapping[str, Json] = json.loads((_DATA / "objects.json").read_text())
-    return found
-
-
-@dataclass(frozen=True)
-class Step:
-    """Something that happens at Polar, and whether the user has access after it."""
-
-    about: str
-    access: bool | str
-    lines: Sequence[Sequence[Any]]
-
-    def access_with(self, grace_days: int) -> bool:
-        """Whether the user has access with that many days of grace after a failed payment."""
-        return grace_days > 0 if self.access == "grace" else bool(self.access)
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A life, from the beginning; `needs` says which products it speaks of."""
-
-    name: str
-    about: str
-    needs: frozenset[str]
-    steps: tuple[Step, ...]
-
-
-@cache
-def scenarios() -> Mapping[str, Scenario]:
-    """Every scenario by its name, each with the steps of those that it goes on from."""
-    found: dict[str, Scenario] = {}
-    for raw in json.loads((_DATA / "scenarios.json").read_text()):
-        before = found[raw["from"]] if "from" in raw else Scenario("", "", frozenset(), ())
-        steps = tuple(Step(step["do"], step["access"], step["events"]) for step in raw["steps"])
-        needs = before.needs | set(raw.get("needs", []))
-        found[raw["name"]] = Scenario(raw["name"], raw["about"], needs, before.steps + steps)
-    return found
 
 
 def roles(products: Sequence[Json]) -> dict[str, Json]:
@@ -106,10 +46,10 @@ class Life:
 
     user: str
     polar: Polar
-    play: Any
-    told: list[Any] = field(default_factory=list)
+    play: Lifecycle
+    told: list[Event] = field(default_factory=list)
 
-    def live(self, step: Step) -> list[Any]:
+    def live(self, step: Step) -> list[Event]:
         """Let a step happen: the events that tell of it, and what the API says from then on."""
         events = [event for line in step.lines for event in self.play.play(line)]
         self.polar.keep(self)
@@ -118,9 +58,8 @@ class Life:
 
     def adopt(self, name: str, found: Json) -> None:
         """Go on with an object that Polar has already, as the customer an app made."""
-        fixed = engine().Fixed
-        kind = self.play.objects[name.partition(":")[0]]
-        self.play.state[name] = {**kind, **{key: fixed(value) for key, value in found.items()}}
+        kind = self.play.objects[kind_of(name)]
+        self.play.state[name] = {**kind, **{key: Fixed(value) for key, value in found.items()}}
 
 
 class Polar(PolarRuntime):
@@ -139,7 +78,7 @@ class Polar(PolarRuntime):
             "organization": {"id": ORGANIZATION_ID},
             **self.roles,
         }
-        return Life(user, self, engine().Lifecycle(_objects(), names, self.api_version, self.now() - _AGO))
+        return Life(user, self, Lifecycle(first_objects(), names, self.api_version, self.now() - _AGO))
 
     def keep(self, life: Life) -> None:
         """Answer as the life stands now."""
@@ -152,7 +91,7 @@ class Polar(PolarRuntime):
         }
         with self._lock:
             for name in life.play.state:
-                kind = name.partition(":")[0]
+                kind = kind_of(name)
                 if kind in kinds:
                     found = life.play.snapshot(name)
                     kinds[kind][found["id"]] = found

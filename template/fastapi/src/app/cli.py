@@ -1,6 +1,7 @@
 """`uv run dev`: the development server."""
 
 import argparse
+import os
 import re
 import secrets
 import sys
@@ -20,6 +21,7 @@ def dev() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
+    make_environment()
     load_environment()
     prepare()
     uvicorn.run(
@@ -33,14 +35,24 @@ def dev() -> None:
     )
 
 
+def make_environment() -> None:
+    """Write .env from the example, with fresh secrets, where it is missing."""
+    if ENV_FILE.exists() or not EXAMPLE_FILE.exists() or _is_production():
+        return
+    text = re.sub(GENERATED, lambda _: secrets.token_urlsafe(32), EXAMPLE_FILE.read_text(encoding="utf-8"))
+    ENV_FILE.touch(mode=0o600)
+    ENV_FILE.write_text(text, encoding="utf-8")
+    print("Wrote .env from .env.example, with new development secrets.", file=sys.stderr)
+
+
 def load_environment() -> None:
-    """Read .env, made from the example with fresh secrets where it is missing. The environment itself wins."""
-    if not ENV_FILE.exists() and EXAMPLE_FILE.exists():
-        text = re.sub(GENERATED, lambda _: secrets.token_urlsafe(32), EXAMPLE_FILE.read_text(encoding="utf-8"))
-        ENV_FILE.touch(mode=0o600)
-        ENV_FILE.write_text(text, encoding="utf-8")
-        print("Wrote .env from .env.example, with new development secrets.", file=sys.stderr)
-    load_dotenv(ENV_FILE)
+    """Read .env. The environment itself wins, and is all there is where it is production's: .env fills no gap there."""
+    if not _is_production():
+        load_dotenv(ENV_FILE)
+
+
+def _is_production() -> bool:
+    return os.environ.get("POLAR_SERVER", "").strip() == "production"
 
 
 def prepare() -> None:

@@ -55,6 +55,7 @@ class PolarApi:
     ) -> None:
         self._sdk = sdk.Polar(access_token, environment=environment, base_url=base_url, timeout=timeout)
         self._client = self._sdk.products.client
+        self.calls = 0  # how many requests were sent
 
     def close(self) -> None:
         """Close the connections."""
@@ -121,9 +122,9 @@ class PolarApi:
 
     # Transport
 
-    def pages(self, path: str, query: Mapping[str, object], max_pages: int = MAX_PAGES) -> Iterator[Json]:
+    def pages(self, path: str, query: Mapping[str, object]) -> Iterator[Json]:
         """Return the items of all pages. A list without end is an error: half of it would look like losses."""
-        for page in range(1, max_pages + 1):
+        for page in range(1, MAX_PAGES + 1):
             answer = self.call("GET", path, query={**query, "page": page, "limit": PAGE_SIZE})
             items, pagination = answer.get("items"), answer.get("pagination")
             last = pagination.get("max_page") if isinstance(pagination, dict) else None
@@ -181,6 +182,7 @@ class PolarApi:
         """Send one request and return the answer, good or not. The SDK does not escape ids in paths: we do."""
         escaped = {name: quote(value, safe="") for name, value in (ids or {}).items()}
         request = self._client.build_request(method, path, escaped, dict(query or {}), body)
+        self.calls += 1
         try:
             return self._client.send_request(request)
         except PolarNetworkError as error:

@@ -4,7 +4,6 @@ from sqlalchemy import Connection, and_, case, exists, func, literal, or_, selec
 
 from app.billing.dialect import insert
 from app.billing.read import Json, instant, text
-from app.billing.repository import check_access_of
 from app.billing.tables import checkouts, customers, members, orders, rate_limits, subscriptions
 
 WINDOW_US = 60_000_000
@@ -101,15 +100,6 @@ def count_calls(connection: Connection, key: str, now: int, calls: int) -> int:
         },
     )
     count: int = connection.execute(counted.returning(rate_limits.c.count)).scalar_one()
-    return count
-
-
-def block_user(connection: Connection, user_id: str, blocked_us: int | None, now: int) -> int:
-    """Block or unblock all customers of a user, and have the access compared again, so that the reactions run."""
-    statement = update(customers).where(customers.c.external_id == user_id).values(blocked_us=blocked_us)
-    count = len(connection.execute(statement.returning(customers.c.id)).all())
-    if count:
-        check_access_of(connection, [user_id], now)
     return count
 
 

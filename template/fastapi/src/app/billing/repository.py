@@ -1,7 +1,6 @@
 """The SQL of billing: short statements that say what they need of each other."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -762,23 +761,6 @@ def delete_old_limits(connection: Connection, before: int) -> None:
 # Operating
 
 
-def events_to_replay(
-    connection: Connection, webhook_ids: Sequence[str], types: Sequence[str], since: int | None, *, failed: bool
-) -> Sequence[AnyRow]:
-    """Return ids and types of stored events that were chosen and still have their body, oldest first."""
-    events = webhook_events.c
-    chosen = select(events.webhook_id, events.type).where(events.body.is_not(None))
-    if webhook_ids:
-        chosen = chosen.where(events.webhook_id.in_(webhook_ids))
-    if types:
-        chosen = chosen.where(events.type.in_(types))
-    if since is not None:
-        chosen = chosen.where(events.received_us >= since)
-    if failed:
-        chosen = chosen.where(events.state.in_(RETRYABLE))
-    return connection.execute(chosen.order_by(events.received_us, events.webhook_id)).all()
-
-
 def is_newest(connection: Connection, event: Event) -> bool:
     """Whether a row is the snapshot of this very event."""
     if event.projection is None:
@@ -797,71 +779,3 @@ def users_to_check(connection: Connection, user_ids: Collection[str], now: int) 
 def access_state_of(connection: Connection, user_id: str) -> AnyRow:
     """Return the access that a user was last known to have."""
     return connection.execute(select(access_states).where(access_states.c.user_id == user_id)).one()
-
-
-def unlinked_customers(connection: Connection, after: str, limit: int) -> Sequence[AnyRow]:
-    """Return customers without a user whose purchases are nobody's, by id."""
-    bought = {
-        table.name.removeprefix("billing_"): select(func.count())
-        .where(table.c.customer_id == customers.c.id, table.c.app_user_id.is_(None))
-        .scalar_subquery()
-        for table in (subscriptions, orders)
-    }
-    found = (
-        select(customers.c.id, customers.c.created_us, customers.c.email, customers.c.name)
-        .add_columns(*(count.label(name) for name, count in bought.items()))
-        .where(customers.c.external_id.is_(None), customers.c.deleted_us.is_(None), customers.c.id > after)
-        .where(or_(*(count > 0 for count in bought.values())))
-    )
-    return connection.execute(found.order_by(customers.c.id).limit(limit)).all()
-
-
-def is_known(connection: Connection, user_id: str) -> bool:
-    """Whether a customer, a member or a purchase is the user's."""
-    owners = (customers.c.external_id, members.c.external_id, subscriptions.c.app_user_id, orders.c.app_user_id)
-    return connection.scalar(select(or_(*(exists().where(owner == user_id) for owner in owners)))) is True
-
-
-@dataclass(frozen=True)
-class Erased:
-    """How many rows lost personal data; how many events keep their body; whom Polar still has."""
-
-    customers: Sequence[str]
-    members: int
-    events: int
-    waiting: int
-    at_polar: Sequence[str]
-
-
-def erase_user(connection: Connection, user_id: str) -> Erased:
-    """Empty what is personal about a user. An event that waits for another try keeps its body until it was applied."""
-    own = connection.execute(
-        update(customers)
-        .where(customers.c.external_id == user_id)
-        .values(email=None, name=None)
-        .returning(customers.c.id, customers.c.deleted_us)
-    ).all()
-    ids = sorted(row.id for row in own)
-    linked_late = and_(members.c.customer_id.in_(ids), members.c.external_id.is_(None), members.c.role == "owner")
-    memberships = connection.execute(
-        update(members)
-        .where(or_(members.c.external_id == user_id, linked_late))
-        .values(email=None, name=None)
-        .returning(members.c.customer_id)
-    ).all()
-    named = {*ids, *(row.customer_id for row in memberships)}
-    about = and_(webhook_events.c.customer_id.in_(named), webhook_events.c.body.is_not(None))
-    emptied = update(webhook_events).where(about, webhook_events.c.state != "failed").values(body=None)
-    return Erased(
-        customers=ids,
-        members=len(memberships),
-        events=len(connection.execute(emptied.returning(webhook_events.c.webhook_id)).all()),
-        waiting=connection.scalar(select(func.count()).select_from(webhook_events).where(about)) or 0,
-        at_polar=sorted(row.id for row in own if row.deleted_us is None),
-    )
-
-
-def living_customers(connection: Connection, user_id: str | None) -> set[str]:
-    """Return the customers that were not deleted: a user's, or all."""
-    living = select(customers.c.id).where(customers.c.deleted_us.is_(None))
-    return set(connection.scalars(living if user_id is None else living.where(customers.c.external_id == user_id)))

@@ -1,1 +1,0 @@
-"""What `uv run billing doctor` looks at, one concern a module; `examine` has the table of all checks."""

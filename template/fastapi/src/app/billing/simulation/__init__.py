@@ -1,1 +1,0 @@
-"""Lives of customers as Polar tells them: scenarios whose deliveries are signed and sent to a running app."""

@@ -1,4 +1,0 @@
-/** A check that could not be made. */
-
-/** The check cannot be made; the message says why. */
-export class Skipped extends Error {}
