@@ -17,5 +17,10 @@ ALTER TABLE billing_customers ADD COLUMN erased_us INTEGER;
 ALTER TABLE billing_customers ADD COLUMN reconcile_failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE billing_access ADD COLUMN check_failures INTEGER NOT NULL DEFAULT 0;
 
+-- When Polar's answer to a change was written; reconciliation runs its reactions, should its events be lost.
+ALTER TABLE billing_subscriptions ADD COLUMN answered_us INTEGER;
+-- A discount in percent, 10000 for all of it: then Polar may hold no card.
+ALTER TABLE billing_subscriptions ADD COLUMN discount_basis_points INTEGER;
+
 -- Checkouts that Polar is asked about.
 CREATE INDEX billing_checkouts_open ON billing_checkouts (status, created_us);

@@ -251,6 +251,20 @@ describe("a user with a subscription", () => {
     expect(polar.sent).toEqual([]);
   });
 
+  it("does not buy a second one beside a paused one: both would run when it resumes", async () => {
+    await addSubscription("s1", "c1", PRODUCTS.pro.id, { status: "paused" });
+    const { status, json } = await buy({ product: "team" });
+    expect([status, json.error]).toEqual([409, "has_subscription"]);
+    expect(json.message).toContain("resume");
+    expect(polar.sent).toEqual([]);
+  });
+
+  it("does not turn into a paid one what Polar does not upgrade", async () => {
+    await addSubscription("s1", "c1", PRODUCTS.free.id, { amount: 0 });
+    polar.interrupt = () => invalid("subscription_id", "Only free subscriptions can be upgraded.");
+    expect((await buy({ product: "pro" })).json.error).toBe("has_subscription");
+  });
+
   it.each(["canceled", "unpaid", "incomplete_expired"])("buys another when the old one is %s", async (status) => {
     await addSubscription("s1", "c1", PRODUCTS.pro.id, { status });
     expect((await buy({ product: "team" })).status).toBe(201);

@@ -1,9 +1,12 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { PRORATION } from "../src/billing/catalog";
+import { PolarApi } from "../src/billing/polar";
+import { reconcileCustomer } from "../src/billing/reconcile";
 import { addCustomer, addSubscription, bindings, type Call, call } from "./support/app";
 import { PRODUCTS, TEST_CATALOG } from "./support/catalog";
-import { json, PolarStandIn } from "./support/polar-api";
+import { rows } from "./support/deliveries";
+import { json, POLAR_URL, PolarStandIn, TOKEN } from "./support/polar-api";
 
 let polar: PolarStandIn;
 let own: string;
@@ -57,7 +60,7 @@ describe("an own subscription", () => {
 });
 
 describe("a subscription that is not the user's own live one", () => {
-  it.each(["change", "cancel", "uncancel"])("does not %s", async (action) => {
+  it.each(["change", "cancel", "uncancel", "resume", "revoke"])("does not %s", async (action) => {
     const product = action === "change" ? { product: "team" } : {};
     await env.DB.prepare("UPDATE billing_subscriptions SET status = 'canceled' WHERE id = ?").bind(own).run();
     for (const subscription of [others, own, "00000000-0000-4000-8000-00000000ffff", "../customers", "' OR 1=1 --"]) {
@@ -132,12 +135,92 @@ describe("the way from a free plan to one that costs money", () => {
   });
 });
 
+describe("a change that Polar does not answer in time", () => {
+  const CHANGE = { product: "team" };
+
+  it.each([
+    ["change", CHANGE, {}, { product_id: PRODUCTS.team.id }],
+    ["change", CHANGE, {}, { pending_update: { product_id: PRODUCTS.team.id } }],
+    ["cancel", {}, {}, { cancel_at_period_end: true }],
+    ["uncancel", {}, { cancel_at_period_end: 1 }, { cancel_at_period_end: false }],
+    ["resume", {}, { status: "paused" }, { status: "active" }],
+    ["revoke", {}, {}, { status: "canceled", ended_at: "2026-11-23T07:21:15Z" }],
+  ])("%s is looked up once: %j %j %j", async (action, more, held, after) => {
+    vi.spyOn(console, "error").mockReturnValue();
+    const columns = Object.entries(held);
+    for (const [name, value] of columns) {
+      await env.DB.prepare(`UPDATE billing_subscriptions SET ${name} = ? WHERE id = ?`).bind(value, own).run();
+    }
+    Object.assign(
+      polar.subscriptions.get(own) as object,
+      held,
+      "cancel_at_period_end" in held ? { cancel_at_period_end: true } : {},
+    );
+    polar.interrupt = ({ method }) =>
+      method === "PATCH" ? Promise.reject(new DOMException("timed out", "TimeoutError")) : undefined;
+    const before = await send(action, { subscription: own, ...more });
+    expect([before.status, before.json.error]).toEqual([504, "unconfirmed"]);
+    expect(before.json.message).not.toMatch(/try again/i);
+
+    Object.assign(polar.subscriptions.get(own) as object, after);
+    expect((await send(action, { subscription: own, ...more })).status).toBe(200);
+    expect(polar.sent.map(({ method }) => method)).toEqual(["PATCH", "GET", "PATCH", "GET"]);
+  });
+
+  it("has half a minute: Polar charges the card within the request", async () => {
+    const timers = vi.spyOn(AbortSignal, "timeout");
+    await send("change", { subscription: own, ...CHANGE });
+    expect(timers.mock.calls.flat()).toEqual([30_000]);
+  });
+});
+
+describe("Polar's answer", () => {
+  function stored() {
+    return env.DB.prepare("SELECT * FROM billing_subscriptions WHERE id = ?").bind(own).first();
+  }
+
+  it("is in the account at once, and any event wins", async () => {
+    await env.DB.prepare("UPDATE billing_subscriptions SET version = 7, webhook_id = 'w' WHERE id = ?").bind(own).run();
+    await send("cancel", { subscription: own });
+    const { json } = await call("GET", "/billing/account", { user: "alice" });
+    expect(json.subscriptions).toMatchObject([{ id: own, cancel_at_period_end: true }]);
+    expect(await stored()).toMatchObject({ version: 7, webhook_id: "w", answered_us: expect.any(Number) });
+    expect(await rows("billing_reactions")).toEqual([]);
+  });
+
+  it("gives way to an event that overtook it", async () => {
+    polar.interrupt = async () => {
+      await env.DB.prepare("UPDATE billing_subscriptions SET version = 9, webhook_id = 'x' WHERE id = ?")
+        .bind(own)
+        .run();
+      return undefined as unknown as Response;
+    };
+    await send("cancel", { subscription: own });
+    expect(await stored()).toMatchObject({ cancel_at_period_end: 0, version: 9, answered_us: null });
+  });
+
+  it("has its reactions run by reconciliation where its events were lost", async () => {
+    await send("cancel", { subscription: own });
+    polar.customers.push({ id: "c_alice", external_id: "alice", created_at: "2026-11-23T07:21:06Z" });
+    const api = new PolarApi({ accessToken: TOKEN, environment: "sandbox", baseUrl: POLAR_URL });
+    const handlers = { subscription_cancellation_scheduled: () => {} };
+    for (const _ of [1, 2]) await reconcileCustomer(env.DB, api, "c_alice", Date.now() * 1000, handlers);
+    expect(await rows("billing_reactions")).toMatchObject([{ reaction: "subscription_cancellation_scheduled" }]);
+    expect(await stored()).toMatchObject({ answered_us: null });
+  });
+});
+
 describe("Polar's refusal", () => {
   it.each([
     [402, { error: "PaymentFailed", detail: "declined" }, 402, "payment_failed"],
     [403, { error: "AlreadyCanceledSubscription", detail: "x" }, 409, "subscription_state"],
     [403, { error: "InactiveSubscription", detail: "x" }, 409, "subscription_state"],
     [403, { error: "insufficient_scope" }, 502, "polar_error"],
+    [400, { error: "BadRequest", detail: "Bad request" }, 409, "subscription_state"],
+    [400, { error: "SeatsAlreadyAssigned", detail: "x" }, 409, "subscription_state"],
+    [400, { error: "invalid_request" }, 502, "polar_error"],
+    [409, { error: "NotPausedSubscription", detail: "x" }, 409, "subscription_state"],
+    [410, { error: "ResourceUnavailable", detail: "Unavailable" }, 409, "subscription_state"],
     [404, { error: "ResourceNotFound", detail: "Not found" }, 404, "not_found"],
     [404, { detail: "Not Found" }, 502, "polar_error"],
     [409, { error: "SubscriptionLocked", detail: "x" }, 409, "subscription_state"],

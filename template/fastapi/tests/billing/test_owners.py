@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.billing.account import account_of, followed_customer, live_subscriptions, subscription_json
+from app.billing.account import account_of, followed_customer, live_subscriptions
+from app.billing.projections import subscription_row
+from app.billing.shapes import subscription_shape
 from app.billing.time import DAY, SECOND, to_iso
 from app.database import Database
 from tests.support.deliveries import (
@@ -205,7 +207,7 @@ def test_the_account(database: Database) -> None:
         ("s1", "pro", "active"),
         ("s0", "free", "canceled"),
     ]
-    assert account["subscriptions"][0] == subscription_json(CATALOG, subscription())
+    assert account["subscriptions"][0] == subscription_shape(subscription_row(subscription()), CATALOG)
     assert account["orders"] == [
         {
             "id": "o1",

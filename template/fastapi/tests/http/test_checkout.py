@@ -240,11 +240,30 @@ def test_a_second_subscription_is_fine_where_the_organization_allows_it(open_sho
     assert "subscription_id" not in shop.polar.body_of(*CHECKOUTS)
 
 
-@pytest.mark.parametrize("status", ["canceled", "paused", "unpaid", "incomplete_expired"])
+@pytest.mark.parametrize("status", ["canceled", "unpaid", "incomplete_expired"])
 def test_a_subscription_that_is_over_stands_in_no_way(shop: Shop, status: str) -> None:
     shop.subscription(MONTHLY, status=status)
 
     assert buy(shop, "pro_yearly").status_code == 201
+
+
+def test_nobody_buys_a_second_one_beside_a_paused_one(shop: Shop) -> None:
+    """Both would run when it resumes."""
+    shop.subscription(MONTHLY, status="paused")
+
+    answer = buy(shop, "pro_yearly")
+    assert error_of(answer) == (409, "has_subscription")
+    assert "resume" in answer.json()["message"]
+    assert not shop.polar.requests
+
+
+def test_what_polar_does_not_upgrade_stands_in_the_way(shop: Shop) -> None:
+    """It was free when its last event came."""
+    shop.subscription(FREE, amount=0)
+    problem = [{"type": "value_error", "loc": ["body", "subscription_id"], "msg": "Only free subscriptions …"}]
+    shop.polar.refuse(*CHECKOUTS, 422, "PolarRequestValidationError", problem)
+
+    assert error_of(buy(shop)) == (409, "has_subscription")
 
 
 @pytest.mark.parametrize(("product", "amount"), [(FREE, 0), ("not-in-the-catalogue", 0)])

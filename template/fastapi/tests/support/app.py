@@ -150,7 +150,10 @@ class Shop:
         """Store an active subscription of a new customer of the user, at Polar and here."""
         customer_id, subscription_id = self.known_customer(user), str(uuid4())
         product_id = product if isinstance(product, str) else product.id
-        self.polar.add_subscription(subscription_id, customer_id, product_id)
+        known = {name: fields[name] for name in ("status", "amount", "cancel_at_period_end") if name in fields}
+        discount = {"discount": {"basis_points": fields.get("discount_basis_points")}}
+        at_polar = fields.get("product_id", product_id)
+        self.polar.add_subscription(subscription_id, customer_id, at_polar, **known, **discount)
         usual = {"status": "active", "amount": 1900, "created_us": NOW, "current_period_end_us": NOW + 30 * DAY}
         row = {**usual, "id": subscription_id, "customer_id": customer_id, "product_id": product_id, **fields}
         self.insert(tables.subscriptions, **row)
@@ -165,11 +168,12 @@ def a_shop(
     catalog: Catalog = CATALOG,
     connected: bool = True,
     timeout: float = 5.0,
+    change_timeout: float = 30.0,
     **environment: str,
 ) -> Shop:
     """Build the app around a database and a stand-in."""
     clock = Clock()
-    api = polar_api(polar.url, timeout) if connected else None
+    api = polar_api(polar.url, timeout, change_timeout) if connected else None
     billing = Billing(settings_with(**environment), catalog, database, sign_in, api, clock)
     client = TestClient(app_with(billing), raise_server_exceptions=False, base_url=APP_URL)
     client.portal = event_loop
@@ -203,9 +207,9 @@ def settings_with(**environment: str) -> Settings:
 
 
 @cache
-def polar_api(url: str, timeout: float) -> PolarApi:
+def polar_api(url: str, timeout: float, change_timeout: float) -> PolarApi:
     """Connect to the stand-in, once for all tests: a client takes longer to make than most tests to run."""
-    return PolarApi(TOKEN, environment="sandbox", base_url=url, timeout=timeout)
+    return PolarApi(TOKEN, environment="sandbox", base_url=url, timeout=timeout, change_timeout=change_timeout)
 
 
 def base() -> dict[str, str]:

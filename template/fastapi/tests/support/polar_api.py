@@ -24,7 +24,13 @@ KNOWN_KEYS = {
     ("POST", "/v1/checkouts/"): set(get_type_hints(inputs.CheckoutCreate)),
     ("POST", "/v1/customers/"): {"external_id", "email", "name"},
     ("POST", "/v1/customer-sessions/"): {"customer_id", "return_url"},
-    ("PATCH", "/v1/subscriptions/*"): {"product_id", "proration_behavior", "cancel_at_period_end"},
+    ("PATCH", "/v1/subscriptions/*"): {
+        "product_id",
+        "proration_behavior",
+        "cancel_at_period_end",
+        "resume",
+        "revoke",
+    },
 }
 
 
@@ -89,8 +95,8 @@ class PolarStandIn:
         self.customers[customer["id"]] = customer
         return customer
 
-    def add_subscription(self, subscription_id: str, customer_id: str, product_id: str) -> None:
-        """Store an active subscription."""
+    def add_subscription(self, subscription_id: str, customer_id: str, product_id: str, **fields: Any) -> None:
+        """Store a subscription, active unless told otherwise."""
         self.subscriptions[subscription_id] = {
             "id": subscription_id,
             "created_at": CREATED_AT,
@@ -106,6 +112,7 @@ class PolarStandIn:
             "current_period_end": "2026-02-28T12:00:00Z",
             "cancel_at_period_end": False,
             "metadata": {},
+            **fields,
         }
 
     def handle(self, seen: Seen, headers: Mapping[str, str]) -> Answer:
@@ -147,7 +154,9 @@ class PolarStandIn:
                 mine = [s for s in self.subscriptions.values() if s["customer_id"] == seen.query.get("customer_id")]
                 return _page(mine, seen.query)
             case ["PATCH", "v1", "subscriptions", subscription_id] if subscription_id in self.subscriptions:
-                return _json(self._update_subscription(subscription_id, seen.body))
+                return self._update_subscription(subscription_id, seen.body)
+            case ["GET", "v1", "subscriptions", subscription_id]:
+                return _found(s for s in [self.subscriptions.get(subscription_id)] if s)
             case ["GET", "v1", "orders" | "benefit-grants"]:
                 return _page([], seen.query)
         return _json({"error": "ResourceNotFound", "detail": "Not found"}, 404)
@@ -173,10 +182,34 @@ class PolarStandIn:
         self.checkouts[checkout_id] = checkout
         return _json(checkout, 201)
 
-    def _update_subscription(self, subscription_id: str, body: dict[str, Any]) -> dict[str, Any]:
-        changes = {name: value for name, value in body.items() if name != "proration_behavior"}
-        self.subscriptions[subscription_id] |= changes
-        return self.subscriptions[subscription_id]
+    def _update_subscription(self, subscription_id: str, body: dict[str, Any]) -> Answer:
+        held = self.subscriptions[subscription_id]
+        refused = _refusal(held, body)
+        if refused:
+            return refused
+        if body.get("resume"):
+            held |= {"status": "active"}
+        if body.get("revoke"):
+            held |= {"status": "canceled", "ended_at": CREATED_AT, "ends_at": CREATED_AT, "canceled_at": CREATED_AT}
+        held |= {name: body[name] for name in ("product_id", "cancel_at_period_end") if name in body}
+        return _json(held)
+
+
+def _refusal(held: dict[str, Any], body: dict[str, Any]) -> Answer | None:
+    """Refuse what Polar refuses in this state."""
+    over, paused, ending = held["status"] == "canceled", held["status"] == "paused", held["cancel_at_period_end"]
+    canceled = _json({"error": "AlreadyCanceledSubscription", "detail": "already canceled"}, 403)
+    if "resume" in body:
+        return None if paused else _json({"error": "NotPausedSubscription", "detail": "not paused"}, 409)
+    if "revoke" in body:
+        return canceled if over else None
+    if body.get("cancel_at_period_end") is False:
+        if over:
+            return _json({"error": "ResourceUnavailable", "detail": "Unavailable"}, 410)
+        return None if ending else _json({"error": "BadRequest", "detail": "Bad request"}, 400)
+    if body.get("cancel_at_period_end"):
+        return canceled if over or paused or ending else None
+    return canceled if over or ending else None
 
 
 def _json(value: object, status: int = 200) -> Answer:

@@ -4,9 +4,9 @@ import { CATALOG } from "./catalog";
 import type { Catalog } from "./catalog-types";
 import { decide } from "./policy";
 import type { OrderRow } from "./projections/order";
-import { type SubscriptionRow, subscription } from "./projections/subscription";
-import type { PolarObject } from "./read";
+import type { SubscriptionRow } from "./projections/subscription";
 import { followedCustomerOf, holdingsOf, ordersOf, readHoldings, subscriptionsOf } from "./store/holdings-store";
+import type { StoredRow } from "./store/reconcile-store";
 import { formatInstant, formatOptionalInstant } from "./time";
 
 export interface Account {
@@ -16,11 +16,12 @@ export interface Account {
   readonly orders: readonly OrderJson[];
 }
 
+export type StoredSubscription = SubscriptionRow & StoredRow;
 export type SubscriptionJson = ReturnType<typeof subscriptionRowJson>;
 export type OrderJson = ReturnType<typeof orderRowJson>;
 
-/** Statuses in which a subscription runs or is still being paid for (Polar: billable). */
-const LIVE: readonly string[] = ["active", "trialing", "past_due"];
+/** Statuses in which a subscription runs, is still being paid for, or will go on: nobody buys a second one beside it. */
+const LIVE: readonly string[] = ["active", "trialing", "past_due", "paused"];
 
 /** The account of a user, in one round trip. */
 export async function accountOf(
@@ -43,15 +44,10 @@ export async function accountOf(
   };
 }
 
-/** The user's own subscriptions that run or are still being paid for, newest first. */
-export async function liveSubscriptions(db: D1Database, userId: string): Promise<SubscriptionRow[]> {
-  const { results } = await subscriptionsOf(db, userId).all<SubscriptionRow>();
+/** The user's own subscriptions that are not over, newest first. */
+export async function liveSubscriptions(db: D1Database, userId: string): Promise<StoredSubscription[]> {
+  const { results } = await subscriptionsOf(db, userId).all<StoredSubscription>();
   return results.filter(({ status }) => LIVE.includes(status));
-}
-
-/** A subscription as Polar's API answered it, in the shape of the account. */
-export function subscriptionJson(data: PolarObject, catalog: Catalog = CATALOG): SubscriptionJson {
-  return subscriptionRowJson(subscription.read(data).row, catalog);
 }
 
 /** A subscription in the shape of the account. */

@@ -5,8 +5,8 @@ import { type Body, invalid, requiredString } from "./body";
 import type { Catalog, Price, Product } from "./catalog-types";
 import { ensureCustomer } from "./customers";
 import { ApiError } from "./errors";
-import { isFreeSubscription, isPurchasable } from "./plans";
-import type { CheckoutRequest, PolarApi } from "./polar";
+import { isFreeSubscription, isPurchasable, isUpgradable } from "./plans";
+import { type CheckoutRequest, type PolarApi, PolarApiError } from "./polar";
 import { instant, type PolarObject, requiredId, requiredText, text } from "./read";
 
 export const CHECKOUT_KEYS = ["product", "locale", "amount", "path"] as const;
@@ -64,7 +64,10 @@ export async function createCheckout(
   const upgraded = await subscriptionToUpgrade(db, catalog, user.id, choice.product);
   await ensureCustomer(db, polar, user);
   const request = checkoutRequest(user, ip, choice, appUrl, upgraded);
-  const checkout = await polar.createCheckout(request);
+  const checkout = await polar.createCheckout(request).catch((error: unknown) => {
+    // "Only free subscriptions can be upgraded.": it has become a paid one, or costs nothing only by a discount.
+    throw error instanceof PolarApiError && error.concerns("subscription_id") ? isHeld(GIVEN) : error;
+  });
   const answer = { id: requiredId(checkout, "id"), url: requiredText(checkout, "url") };
   await remember(db, checkout, user.id, choice.product.id);
   return answer;
@@ -115,9 +118,19 @@ function allows({ minimum, maximum }: Price, amount: number): boolean {
   return amount >= (minimum ?? 0) && (maximum === null || amount <= maximum);
 }
 
+const PAUSED =
+  "There is a paused subscription: resume it with POST /billing/subscription/resume, or end it with /revoke.";
+const GIVEN =
+  "There is a live subscription that costs nothing: end it with POST /billing/subscription/revoke, then buy this one.";
+
+function isHeld(message: string): ApiError {
+  return new ApiError("has_subscription", { message });
+}
+
 /**
  * The live free subscription that this purchase turns into a paid one (Polar: `subscription_id`), if any.
- * Refuses a second paid subscription where the organization allows one: Polar would, but only at the very end.
+ * Refuses a second paid subscription where the organization allows one: Polar would, but only at the very end. It would
+ * sell one beside a paused one, and both would run when that resumes.
  */
 async function subscriptionToUpgrade(
   db: D1Database,
@@ -126,13 +139,15 @@ async function subscriptionToUpgrade(
   product: Product,
 ): Promise<string | undefined> {
   if (!product.recurring) return undefined;
+  const several = catalog.organization.allowMultipleSubscriptions;
   let upgraded: string | undefined;
   for (const held of await liveSubscriptions(db, userId)) {
-    const isFree = isFreeSubscription(held, catalog);
-    if (isFree && held.product_id !== product.id) upgraded ??= held.id;
-    else if (isFree || !catalog.organization.allowMultipleSubscriptions) {
-      throw new ApiError("has_subscription");
-    }
+    const isFree = isUpgradable(held, catalog);
+    const isPaused = held.status === "paused";
+    if (isFree && !isPaused && held.product_id !== product.id) upgraded ??= held.id;
+    else if (!several && isPaused) throw isHeld(PAUSED);
+    else if (!several && !isFree && isFreeSubscription(held, catalog)) throw isHeld(GIVEN);
+    else if (!several || (isFree && held.product_id === product.id)) throw new ApiError("has_subscription");
   }
   return upgraded;
 }

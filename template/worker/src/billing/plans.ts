@@ -9,19 +9,40 @@ export function isPurchasable({ archived, prices }: Product): boolean {
   return !archived && prices.length > 0 && prices.every(({ type }) => SELLABLE_PRICES.test(type));
 }
 
+interface Held {
+  readonly product_id: string | null;
+  readonly amount: number | null;
+  readonly discount_basis_points: number | null;
+}
+
+const FULL_DISCOUNT = 10_000;
+
 /**
- * Whether a subscription costs nothing, so that Polar may hold no card for it: a free product, or a price of 0.
+ * Whether a subscription costs nothing, so that Polar may hold no card for it: a free product, an amount of 0 (Polar's
+ * amount is what a discount leaves of the price), or a discount of all there is to pay.
  *
- * A fixed price of 0 beside a metered price costs money: such a product is not `free`, though its amount is 0.
+ * A fixed price of 0 beside a metered price costs money, and Polar asks for a card: such a product is not `free`, though
+ * its amount is 0.
  */
-export function isFreeSubscription(
-  held: { product_id: string | null; amount: number | null },
-  catalog: Catalog,
-): boolean {
-  const product = catalog.products.find(({ id }) => id === held.product_id);
-  if (product === undefined) return held.amount === 0;
-  const metered = product.prices.some(({ type }) => type.startsWith("metered"));
-  return product.free || (held.amount === 0 && !metered);
+export function isFreeSubscription(held: Held, catalog: Catalog): boolean {
+  const product = productOf(held, catalog);
+  if (product?.free || held.discount_basis_points === FULL_DISCOUNT) return true;
+  return held.amount === 0 && (product === undefined || !isMeteredOnly(product));
+}
+
+/** Whether a checkout can turn it into a paid one: Polar takes those whose price is 0, not those with a discount. */
+export function isUpgradable(held: Held, catalog: Catalog): boolean {
+  const product = productOf(held, catalog);
+  return product === undefined ? held.amount === 0 : product.free;
+}
+
+function productOf(held: Held, catalog: Catalog): Product | undefined {
+  return catalog.products.find(({ id }) => id === held.product_id);
+}
+
+function isMeteredOnly({ prices }: Product): boolean {
+  const metered = prices.some(({ type }) => type.startsWith("metered"));
+  return metered && prices.every(({ type, amount }) => type.startsWith("metered") || amount === 0);
 }
 
 /** The catalogue as visitors see it: without archived products. */

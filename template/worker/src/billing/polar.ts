@@ -10,6 +10,7 @@ import {
   getCheckouts,
   getExternalCustomers,
   getStateCustomers,
+  getSubscriptions,
   listBenefitGrants,
   listCustomers,
   listOrders,
@@ -26,11 +27,15 @@ export type CheckoutRequest = models.CheckoutCreate;
 /** What may be changed on a subscription, one at a time. */
 export type SubscriptionChange =
   | { product_id: string; proration_behavior: Proration }
-  | { cancel_at_period_end: boolean };
+  | { cancel_at_period_end: boolean }
+  | { resume: true }
+  | { revoke: true };
 
 export const PAGE_SIZE = 100;
 export const MAX_PAGES = 50;
 const TIMEOUT_SECONDS = 5;
+/** A change may charge a card within the request; giving up early would look like a failure and is none. */
+const CHANGE_TIMEOUT_SECONDS = 30;
 
 /** Polar refused, failed, or could not be reached (status 0). */
 export class PolarApiError extends Error {
@@ -70,9 +75,11 @@ export function createCore({ accessToken, environment, baseUrl }: PolarSettings,
 /** Everything this project asks of Polar. Failures are `PolarApiError`; what a reader's call cannot find is `PolarGone`. */
 export class PolarApi implements PolarReader {
   readonly #core: PolarCore;
+  readonly #changeTimeout: number;
 
-  constructor(settings: PolarSettings, core = createCore(settings)) {
+  constructor(settings: PolarSettings, core = createCore(settings), changeTimeout = CHANGE_TIMEOUT_SECONDS) {
     this.#core = core;
+    this.#changeTimeout = changeTimeout;
   }
 
   createCheckout(request: CheckoutRequest): Promise<PolarObject> {
@@ -100,7 +107,11 @@ export class PolarApi implements PolarReader {
   }
 
   updateSubscription(id: string, change: SubscriptionChange): Promise<PolarObject> {
-    return one(updateSubscriptions(this.#core)(id, change));
+    return one(updateSubscriptions(this.#core)(id, change, { timeout: this.#changeTimeout }));
+  }
+
+  subscription(id: string): Promise<PolarObject> {
+    return one(getSubscriptions(this.#core)(id));
   }
 
   customerState(id: string): Promise<PolarObject> {

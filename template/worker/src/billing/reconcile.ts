@@ -4,13 +4,14 @@
  */
 import { settleConcerned } from "./compare-access";
 import { PROJECTIONS } from "./projections";
-import type { Projection, Row, Snapshot, Value } from "./projections/projection";
+import type { Projection, Snapshot, Value } from "./projections/projection";
 import { type Reactions, reactionsTo } from "./reactions";
 import { type PolarObject, requiredId, requiredObjects, Unreadable } from "./read";
 import { markForCheck } from "./store/access-store";
 import { forgetIfDeleted, identify } from "./store/projection-store";
 import { addForFetched } from "./store/reaction-store";
 import {
+  changedColumns,
   gone,
   insertUnknown,
   reconciled,
@@ -183,7 +184,9 @@ function differences(
     const old = known.get(String(row.id));
     const reacted = react(db, table, snapshot, old, now, reactions ?? {});
     if (old === undefined) return [{ kind: "created", statements: [insertUnknown(db, table, row), ...reacted] }];
-    const changes = changedColumns(old, row);
+    // What a route has written from Polar's answer is equal by now, but its reactions were not run.
+    const answered = old.answered_us == null ? {} : { answered_us: null };
+    const changes = { ...changedColumns(old, row), ...answered };
     if (Object.keys(changes).length === 0) return [];
     return [{ kind: "updated", statements: [updateUnmoved(db, table, old, changes), ...reacted] }];
   });
@@ -206,10 +209,6 @@ function react(
   return reactionsTo(table, row)
     .filter(({ reaction }) => Object.hasOwn(reactions, reaction))
     .map((reaction) => addForFetched(db, reaction, owner, read));
-}
-
-function changedColumns(old: Row, row: Row): Record<string, Value> {
-  return Object.fromEntries(Object.entries(row).filter(([column, value]) => old[column] !== value));
 }
 
 /** Grants that Polar has nowhere any more, neither in its list nor in the customer's state. */

@@ -104,6 +104,7 @@ export class PolarStandIn {
     if (route === "POST /v1/checkouts/") return this.#createCheckout(sent.body ?? {});
     if (route === "GET /v1/checkouts/{id}") return found(this.checkouts.get(last));
     if (route === "POST /v1/customer-sessions/") return this.#createSession(sent.body ?? {});
+    if (route === "GET /v1/subscriptions/{id}" && last !== "") return found(this.subscriptions.get(last));
     if (route === "PATCH /v1/subscriptions/{id}") return this.#updateSubscription(last, sent.body ?? {});
     return this.#read(sent) ?? json(404, { detail: "Not Found" });
   }
@@ -178,15 +179,31 @@ export class PolarStandIn {
   #updateSubscription(id: string, body: Json): Response {
     const subscription = this.subscriptions.get(id);
     if (subscription === undefined) return found(undefined);
-    if (body.cancel_at_period_end === true && subscription.cancel_at_period_end === true) {
-      return json(403, {
-        error: "AlreadyCanceledSubscription",
-        detail: "This subscription is already canceled.",
-      });
-    }
-    const { proration_behavior: _, ...change } = body;
+    const refused = refusal(subscription, body);
+    if (refused !== undefined) return refused;
+    const { proration_behavior: _, resume, revoke, ...change } = body;
+    if (resume === true) subscription.status = "active";
+    if (revoke === true) Object.assign(subscription, { status: "canceled", ended_at: "2026-11-23T07:21:15.969168Z" });
     return json(200, Object.assign(subscription, change));
   }
+}
+
+/** What Polar does not do with a subscription in this state. */
+function refusal({ status, cancel_at_period_end: ends }: Json, body: Json): Response | undefined {
+  const isOver = status === "canceled";
+  const canceled = json(403, {
+    error: "AlreadyCanceledSubscription",
+    detail: "This subscription is already canceled.",
+  });
+  if (body.resume === true) {
+    return status === "paused" ? undefined : json(409, { error: "NotPausedSubscription", detail: "Not paused." });
+  }
+  if (body.cancel_at_period_end === false) {
+    if (isOver) return json(410, { error: "ResourceUnavailable", detail: "Unavailable" });
+    return ends === true ? undefined : json(400, { error: "BadRequest", detail: "Bad request" });
+  }
+  if (body.cancel_at_period_end === true && status === "paused") return canceled;
+  return isOver || (ends === true && body.revoke !== true) ? canceled : undefined;
 }
 
 /** Polar's answer to a request that does not validate. */

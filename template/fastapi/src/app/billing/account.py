@@ -1,18 +1,17 @@
 """Everything that billing knows about a user."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from app.billing import repository
 from app.billing.access import decide_for
 from app.billing.catalog import catalog as own_catalog
 from app.billing.catalog_types import Catalog
-from app.billing.projections import subscription_row
 from app.billing.repository import AnyRow
-from app.billing.shapes import SubscriptionJson, order_shape, subscription_shape
+from app.billing.shapes import order_shape, subscription_shape
 from app.database import Database
 
-LIVE = frozenset({"active", "trialing", "past_due"})
+# It runs, is still being paid for, or will go on: a second one is not bought beside it.
+LIVE = frozenset({"active", "trialing", "past_due", "paused"})
 
 
 def account_of(db: Database, user_id: str, now: int, catalog: Catalog = own_catalog) -> dict[str, Any]:
@@ -37,12 +36,7 @@ def followed_customer(db: Database, user_id: str) -> AnyRow | None:
 
 
 def live_subscriptions(db: Database, user_id: str) -> list[AnyRow]:
-    """Return the user's subscriptions that are active, trialing or past due, newest first."""
+    """Return the user's subscriptions that are not over, newest first."""
     with db.read() as connection:
         rows = repository.subscriptions_of(connection, user_id)
     return [row for row in rows if row.status in LIVE]
-
-
-def subscription_json(catalog: Catalog, answer: Mapping[str, Any]) -> SubscriptionJson:
-    """Return a subscription as Polar's API gave it, in the shape of the account."""
-    return subscription_shape(subscription_row(answer), catalog)

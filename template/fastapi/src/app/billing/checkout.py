@@ -17,7 +17,7 @@ from app.billing.customers import ensure_customer
 from app.billing.errors import BillingError
 from app.billing.json_body import Body
 from app.billing.log import log_line
-from app.billing.plans import is_free_subscription, is_purchasable
+from app.billing.plans import is_free_subscription, is_purchasable, is_upgradable
 from app.billing.polar import PolarApi, PolarApiError
 from app.billing.rate_limit import limit
 from app.billing.read import Json
@@ -76,6 +76,10 @@ STATES: dict[str, State] = {
     "failed": "failed",
     "expired": "expired",
 }
+PAUSED = "There is a paused subscription: resume it with POST /billing/subscription/resume, or end it with /revoke."
+GIVEN = (
+    "There is a live subscription that costs nothing: end it with POST /billing/subscription/revoke, then buy this one."
+)
 FINAL = {"succeeded", "failed", "expired"}
 
 
@@ -86,7 +90,7 @@ def create_checkout(billing: Billing, user: User, body: CheckoutBody, ip: str | 
     limit(billing.database, f"checkout:{user.id}", now)
     upgraded = _free_subscription_to_upgrade(billing, user, product)
     ensure_customer(billing.database, polar, user)
-    answer = polar.create_checkout(_request(billing, user, product, body, ip, upgraded))
+    answer = _create(polar, _request(billing, user, product, body, ip, upgraded))
     checkout = CheckoutOut(id=_text(answer, "id"), url=_text(answer, "url"))
     with billing.database.write() as connection:
         records.add_checkout(connection, answer, user.id, product.id, now)
@@ -131,17 +135,35 @@ def _allows(price: Price, amount: int) -> bool:
     return (price.minimum or 0) <= amount and (price.maximum is None or amount <= price.maximum)
 
 
+def _create(polar: PolarApi, request: dict[str, object]) -> Json:
+    try:
+        return polar.create_checkout(request)
+    except PolarApiError as error:
+        # "Only free subscriptions can be upgraded.": it has become a paid one, or costs nothing only by a discount.
+        if error.status == 422 and "subscription_id" in error.locations():
+            raise BillingError("has_subscription", GIVEN) from error
+        raise
+
+
 def _free_subscription_to_upgrade(billing: Billing, user: User, product: Product) -> str | None:
-    """Return the live free subscription that this purchase replaces; refuse a second paid one where one may live."""
+    """Return the live free subscription that this purchase replaces; refuse a second paid one where one may live.
+
+    Polar would refuse it too, but only at the very end. It would sell one beside a paused one, and both would run when
+    that resumes.
+    """
     if not product.recurring:
         return None
     several = billing.catalog.organization.allow_multiple_subscriptions
     free = []
     for row in live_subscriptions(billing.database, user.id):
-        is_free = is_free_subscription(row.product_id, row.amount, billing.catalog)
-        if is_free and row.product_id != product.id:
+        is_free = is_upgradable(row, billing.catalog)
+        if is_free and row.status != "paused" and row.product_id != product.id:
             free.append(row.id)
-        elif is_free or not several:
+        elif not several and row.status == "paused":
+            raise BillingError("has_subscription", PAUSED)
+        elif not several and not is_free and is_free_subscription(row, billing.catalog):
+            raise BillingError("has_subscription", GIVEN)
+        elif not several or (is_free and row.product_id == product.id):
             raise BillingError("has_subscription")
     return free[0] if free else None
 

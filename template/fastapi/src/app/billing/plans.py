@@ -3,9 +3,11 @@
 from pydantic import BaseModel, Field
 
 from app.billing.catalog_types import Catalog, Product
+from app.billing.repository import AnyRow
 from app.billing.schemas import PRODUCT_ID
 
 SELLABLE_PRICES = ("fixed", "custom", "metered")
+FULL_DISCOUNT = 10_000
 
 
 class PriceOut(BaseModel):
@@ -62,17 +64,28 @@ def is_purchasable(product: Product) -> bool:
     )
 
 
-def is_free_subscription(product_id: str | None, amount: int | None, catalog: Catalog) -> bool:
+def is_free_subscription(held: AnyRow, catalog: Catalog) -> bool:
     """Return whether a subscription costs nothing, so that Polar may hold no card for it.
 
-    That is one to a free product, or with a price of 0. A fixed price of 0 beside a metered price costs money: such a
-    product is not `free`, though its amount is 0.
+    That is one to a free product, one with an amount of 0 (Polar's amount is what a discount leaves of the price), or
+    one with a discount of all there is to pay. A fixed price of 0 beside a metered price costs money, and Polar asks
+    for a card: such a product is not `free`, though its amount is 0.
     """
-    product = catalog.product_by_id(product_id)
-    if product is None:
-        return amount == 0
-    metered = any(price.type.startswith("metered") for price in product.prices)
-    return product.free or (amount == 0 and not metered)
+    product = catalog.product_by_id(held.product_id)
+    if (product is not None and product.free) or held.discount_basis_points == FULL_DISCOUNT:
+        return True
+    return held.amount == 0 and (product is None or not _is_metered_only(product))
+
+
+def is_upgradable(held: AnyRow, catalog: Catalog) -> bool:
+    """Whether a checkout can turn it into a paid one: Polar takes those whose price is 0, not those with a discount."""
+    product = catalog.product_by_id(held.product_id)
+    return held.amount == 0 if product is None else product.free
+
+
+def _is_metered_only(product: Product) -> bool:
+    others = [price for price in product.prices if not price.type.startswith("metered")]
+    return len(others) < len(product.prices) and all(price.amount == 0 for price in others)
 
 
 def plans_of(catalog: Catalog) -> PlansOut:

@@ -14,6 +14,8 @@ from app.billing.read import Json
 from app.billing.reconcile import PolarGone
 
 TIMEOUT_SECONDS = 5.0
+# A change may charge a card within the request; giving up early would look like a failure and is none.
+CHANGE_TIMEOUT_SECONDS = 30.0
 PAGE_SIZE = 100
 MAX_PAGES = 50
 
@@ -52,7 +54,9 @@ class PolarApi:
         environment: Literal["production", "sandbox"],
         base_url: str | None = None,
         timeout: float = TIMEOUT_SECONDS,
+        change_timeout: float = CHANGE_TIMEOUT_SECONDS,
     ) -> None:
+        self._change_timeout = change_timeout
         self._sdk = sdk.Polar(access_token, environment=environment, base_url=base_url, timeout=timeout)
         self._client = self._sdk.products.client
         self.calls = 0  # how many requests were sent
@@ -104,9 +108,12 @@ class PolarApi:
 
     def update_subscription(self, subscription_id: str, body: Mapping[str, object]) -> Json:
         """Change a subscription and return it."""
-        return self.call(
-            "PATCH", "/v1/subscriptions/{subscription_id}", {"subscription_id": subscription_id}, body=body
-        )
+        path, ids = "/v1/subscriptions/{subscription_id}", {"subscription_id": subscription_id}
+        return self.call("PATCH", path, ids, body=body)
+
+    def subscription(self, subscription_id: str) -> Json:
+        """Return a subscription."""
+        return self.call("GET", "/v1/subscriptions/{subscription_id}", {"subscription_id": subscription_id})
 
     def subscriptions(self, customer_id: str) -> Iterator[Json]:
         """Return all subscriptions of a customer, whatever their status."""
@@ -181,7 +188,8 @@ class PolarApi:
     ) -> httpx.Response:
         """Send one request and return the answer, good or not. The SDK does not escape ids in paths: we do."""
         escaped = {name: quote(value, safe="") for name, value in (ids or {}).items()}
-        request = self._client.build_request(method, path, escaped, dict(query or {}), body)
+        timeout = self._change_timeout if method == "PATCH" else None
+        request = self._client.build_request(method, path, escaped, dict(query or {}), body, request_timeout=timeout)
         self.calls += 1
         try:
             return self._client.send_request(request)

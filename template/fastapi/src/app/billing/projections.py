@@ -144,6 +144,7 @@ def subscription_row(data: Mapping[str, Any]) -> Row:
         "seats": integer(data, "seats"),
         "pending_product_id": text(mapping(data, "pending_update"), "product_id"),
         "checkout_id": text(data, "checkout_id"),
+        "discount_basis_points": integer(mapping(data, "discount"), "basis_points"),
         "created_us": instant(data, "created_at") or 0,
     }
 

@@ -697,6 +697,19 @@ def write_fetched(connection: Connection, table: Table, row: Mapping[str, Any]) 
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes))
 
 
+def write_answer(connection: Connection, before: AnyRow, row: Mapping[str, Any], now: int) -> None:
+    """Write what Polar answered to a change of a subscription, and that its reactions were not run yet.
+
+    A row that an event wrote meanwhile stays as it is.
+    """
+    unmoved = and_(
+        subscriptions.c.id == before.id,
+        subscriptions.c.version == before.version,
+        subscriptions.c.webhook_id == before.webhook_id,
+    )
+    connection.execute(update(subscriptions).where(unmoved).values(**row, answered_us=now))
+
+
 # Disagreement
 
 

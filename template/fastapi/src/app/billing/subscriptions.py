@@ -1,23 +1,30 @@
 """Changing, cancelling and keeping a subscription: the user's own and live ones only."""
 
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from app.auth.user import User
-from app.billing.account import live_subscriptions, subscription_json
+from app.billing import repository
+from app.billing.account import live_subscriptions
 from app.billing.catalog_types import Catalog, Product
 from app.billing.choices import PRORATION
-from app.billing.context import Billing, BillingDep, CurrentUser
+from app.billing.context import Billing, BillingDep, CurrentUser, Now
 from app.billing.errors import BillingError
 from app.billing.json_body import Body, documented, json_body
+from app.billing.log import log_line
 from app.billing.plans import is_free_subscription, is_purchasable
 from app.billing.polar import PolarApi, PolarApiError
-from app.billing.read import Unreadable
+from app.billing.projections import Row, subscription_row
+from app.billing.read import Json, Unreadable
 from app.billing.reconcile import PolarGone
 from app.billing.repository import AnyRow
 from app.billing.schemas import SubscriptionOut, errors
+from app.billing.shapes import subscription_shape
 
 
 class SubscriptionBody(Body):
@@ -32,7 +39,30 @@ class ChangeBody(SubscriptionBody):
     product: str = Field(min_length=1, max_length=100, description="Key of the new product, from /billing/plans.")
 
 
-def change(billing: Billing, user: User, body: ChangeBody) -> SubscriptionOut:
+@dataclass(frozen=True)
+class Action:
+    """What Polar is asked for, and how a subscription shows that it was done."""
+
+    changes: Mapping[str, Any]
+    is_done: Callable[[Row], bool]
+
+
+# What a user may do with a subscription beside changing the plan; Polar says in which state.
+ACTIONS = {
+    "cancel": Action({"cancel_at_period_end": True}, lambda row: bool(row["cancel_at_period_end"])),
+    "uncancel": Action(
+        {"cancel_at_period_end": False}, lambda row: not row["cancel_at_period_end"] and row["ended_us"] is None
+    ),
+    "resume": Action({"resume": True}, lambda row: row["status"] in {"active", "trialing"}),
+    "revoke": Action({"revoke": True}, lambda row: row["ended_us"] is not None),
+}
+GIVEN = (
+    "This plan costs money: end the subscription with POST /billing/subscription/revoke, "
+    "then buy with POST /billing/checkout."
+)
+
+
+def change(billing: Billing, user: User, body: ChangeBody, now: int) -> SubscriptionOut:
     """Move the user's own live subscription to another plan.
 
     Polar's API asks for no card: it would start a paid plan that nobody pays for. So the way from a free plan to one
@@ -41,19 +71,18 @@ def change(billing: Billing, user: User, body: ChangeBody) -> SubscriptionOut:
     plan = _plan(billing.catalog, body.product)
     polar = billing.connected_polar()
     held = _own_live_subscription(billing, user, body)
-    if not plan.free and is_free_subscription(held.product_id, held.amount, billing.catalog):
-        raise BillingError("checkout_required")
-    return _send(billing, polar, held.id, {"product_id": plan.id, "proration_behavior": PRORATION})
+    if not plan.free and is_free_subscription(held, billing.catalog):
+        known = billing.catalog.product_by_id(held.product_id)
+        raise BillingError("checkout_required", None if known is None or known.free else GIVEN)
+    changes = {"product_id": plan.id, "proration_behavior": PRORATION}
+    action = Action(changes, lambda row: plan.id in {row["product_id"], row["pending_product_id"]})
+    return _send(billing, polar, held, action, now)
 
 
-def cancel(billing: Billing, user: User, body: SubscriptionBody) -> SubscriptionOut:
-    """Let the subscription end with its current period."""
-    return _update(billing, user, body, {"cancel_at_period_end": True})
-
-
-def uncancel(billing: Billing, user: User, body: SubscriptionBody) -> SubscriptionOut:
-    """Keep a subscription that was to end."""
-    return _update(billing, user, body, {"cancel_at_period_end": False})
+def act(billing: Billing, user: User, body: SubscriptionBody, action: Action, now: int) -> SubscriptionOut:
+    """Do something else with the user's own live subscription."""
+    polar = billing.connected_polar()
+    return _send(billing, polar, _own_live_subscription(billing, user, body), action, now)
 
 
 def _plan(catalog: Catalog, key: str) -> Product:
@@ -66,11 +95,6 @@ def _plan(catalog: Catalog, key: str) -> Product:
     return product
 
 
-def _update(billing: Billing, user: User, body: SubscriptionBody, changes: dict[str, Any]) -> SubscriptionOut:
-    polar = billing.connected_polar()
-    return _send(billing, polar, _own_live_subscription(billing, user, body).id, changes)
-
-
 def _own_live_subscription(billing: Billing, user: User, body: SubscriptionBody) -> AnyRow:
     for row in live_subscriptions(billing.database, user.id):
         if row.id == body.subscription:
@@ -78,26 +102,73 @@ def _own_live_subscription(billing: Billing, user: User, body: SubscriptionBody)
     raise BillingError("not_found", "There is no such subscription.")
 
 
-def _send(billing: Billing, polar: PolarApi, subscription_id: str, changes: dict[str, Any]) -> SubscriptionOut:
+def _send(billing: Billing, polar: PolarApi, held: AnyRow, action: Action, now: int) -> SubscriptionOut:
+    """Ask Polar, and keep the answer as if it was reconciled: any event is newer, and runs the reactions."""
+    row = _answer(polar, held, action)
+    if any(held._mapping[name] != value for name, value in row.items()):
+        with billing.database.write() as connection:
+            repository.write_answer(connection, held, row, now)
+    return SubscriptionOut.model_validate(subscription_shape(row, billing.catalog))
+
+
+def _answer(polar: PolarApi, held: AnyRow, action: Action) -> Row:
     try:
-        answer = polar.update_subscription(subscription_id, changes)
-        return SubscriptionOut.model_validate(subscription_json(billing.catalog, answer))
-    except PolarApiError as error:
-        raise _refused(error) from error
-    except Unreadable as error:
+        return _read(polar.update_subscription(held.id, action.changes), held.id)
+    except (PolarApiError, Unreadable) as error:
+        if not _may_have_happened(error):
+            raise _refused(error) from error
+        row = _look_after(polar, held.id, error)
+        if row is not None and action.is_done(row) and not action.is_done(dict(held._mapping)):
+            return row
+        if isinstance(error, PolarApiError) and error.status == 0:
+            raise BillingError("unconfirmed") from error  # Polar may still be charging the card
         raise BillingError("polar_error") from error
 
 
-def _refused(error: PolarApiError) -> Exception:
+def _may_have_happened(error: PolarApiError | Unreadable) -> bool:
+    """No answer, one that cannot be read, or a server error, which a proxy may have made: Polar may have done it."""
+    return isinstance(error, Unreadable) or error.status < 300 or error.status >= 500
+
+
+def _look_after(polar: PolarApi, subscription_id: str, before: Exception) -> Row | None:
+    """Return how the subscription stands now; None where Polar does not say that either."""
+    log_line("subscription_unconfirmed", level=logging.WARNING, subscription_id=subscription_id, error=str(before))
+    try:
+        return _read(polar.subscription(subscription_id), subscription_id)
+    except (PolarApiError, Unreadable):
+        return None
+
+
+def _read(answer: Json, subscription_id: str) -> Row:
+    row = subscription_row(answer)
+    if row["id"] != subscription_id:
+        raise Unreadable("another subscription")
+    return row
+
+
+def _refused(error: PolarApiError | Unreadable) -> Exception:
     """Say why Polar does not do it: the card, or the subscription's state. Any other failure stays what it is."""
+    if isinstance(error, Unreadable):
+        return BillingError("polar_error")
     if error.status == 402:
         return BillingError("payment_failed")
     if isinstance(error, PolarGone):
         return BillingError("not_found", "There is no such subscription.")
-    # 403 is also what a token without the scope gets; that is no matter of the subscription.
-    if error.status in {409, 422} or (error.status == 403 and "Subscription" in error.error):
-        return BillingError("subscription_state")
-    return error
+    return BillingError("subscription_state") if _is_of_state(error.status, error.error) else error
+
+
+def _is_of_state(status: int, name: str) -> bool:
+    """Say whether a refusal is about the state.
+
+    `AlreadyCanceledSubscription` (403), `NotPausedSubscription` (409), `BadRequest` (400, to keep what does not end),
+    `ResourceUnavailable` (410, over), and whatever does not validate. Errors of the token, such as
+    `insufficient_scope` (403), have no name of a class.
+    """
+    if status in {409, 422}:
+        return True
+    if status == 403:
+        return "Subscription" in name
+    return status in {400, 410, 423} and name[:1].isupper()
 
 
 OneSubscription = Annotated[SubscriptionBody, Depends(json_body(SubscriptionBody))]
@@ -114,6 +185,7 @@ RESPONSES = errors(
     "polar_error",
     "unavailable",
     "demo_catalogue",
+    "unconfirmed",
 )
 EXAMPLE_ID = "b3a1f0a4-52a4-4a53-9d5b-5a2a1a0c7e11"
 
@@ -125,29 +197,26 @@ EXAMPLE_ID = "b3a1f0a4-52a4-4a53-9d5b-5a2a1a0c7e11"
     openapi_extra=documented(ChangeBody, {"subscription": EXAMPLE_ID, "product": "pro_yearly"}),
 )
 def change_route(
-    billing: BillingDep, user: CurrentUser, body: Annotated[ChangeBody, Depends(json_body(ChangeBody))]
+    billing: BillingDep, user: CurrentUser, body: Annotated[ChangeBody, Depends(json_body(ChangeBody))], now: Now
 ) -> SubscriptionOut:
     """Move one of the user's subscriptions to another product."""
-    return change(billing, user, body)
+    return change(billing, user, body, now)
 
 
-@router.post(
-    "/cancel",
-    summary="Cancel at the end of the period",
-    responses=RESPONSES,
-    openapi_extra=documented(SubscriptionBody, {"subscription": EXAMPLE_ID}),
-)
-def cancel_route(billing: BillingDep, user: CurrentUser, body: OneSubscription) -> SubscriptionOut:
-    """Let one of the user's subscriptions end with its current period."""
-    return cancel(billing, user, body)
+def _add_action(name: str, summary: str, description: str) -> None:
+    @router.post(
+        f"/{name}",
+        name=f"{name}_route",
+        summary=summary,
+        description=description,
+        responses=RESPONSES,
+        openapi_extra=documented(SubscriptionBody, {"subscription": EXAMPLE_ID}),
+    )
+    def action_route(billing: BillingDep, user: CurrentUser, body: OneSubscription, now: Now) -> SubscriptionOut:
+        return act(billing, user, body, ACTIONS[name], now)
 
 
-@router.post(
-    "/uncancel",
-    summary="Take a cancellation back",
-    responses=RESPONSES,
-    openapi_extra=documented(SubscriptionBody, {"subscription": EXAMPLE_ID}),
-)
-def uncancel_route(billing: BillingDep, user: CurrentUser, body: OneSubscription) -> SubscriptionOut:
-    """Keep one of the user's subscriptions that was to end."""
-    return uncancel(billing, user, body)
+_add_action("cancel", "Cancel at the end of the period", "Let one of the user's subscriptions end with its period.")
+_add_action("uncancel", "Take a cancellation back", "Keep one of the user's subscriptions that was to end.")
+_add_action("resume", "Resume what is paused", "Let one of the user's paused subscriptions go on, from now.")
+_add_action("revoke", "End at once", "End one of the user's subscriptions now, with its access.")

@@ -142,6 +142,10 @@ subscriptions = Table(
     _text("pending_product_id"),
     _text("checkout_id"),
     _count("created_us"),
+    # A discount in percent, 10000 for all of it: then Polar may hold no card.
+    _number("discount_basis_points"),
+    # When Polar's answer to a change was written; reconciliation runs its reactions, should its events be lost.
+    _instant("answered_us"),
     *_version(),
     Index(None, "customer_id"),
     Index(None, "app_user_id"),

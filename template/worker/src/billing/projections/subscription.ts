@@ -27,6 +27,8 @@ export type SubscriptionRow = {
   readonly seats: number | null;
   readonly pending_product_id: string | null;
   readonly checkout_id: string | null;
+  /** Of a discount in percent; 10000 is all of the price. */
+  readonly discount_basis_points: number | null;
   readonly created_us: number;
 };
 
@@ -59,6 +61,7 @@ export const subscription = {
       seats: integer(data, "seats"),
       pending_product_id: text(optionalObject(data, "pending_update") ?? {}, "product_id"),
       checkout_id: text(data, "checkout_id"),
+      discount_basis_points: integer(optionalObject(data, "discount") ?? {}, "basis_points"),
       created_us: instant(data, "created_at") ?? 0,
     };
     const customer = customerOf(data, optionalObject(data, "customer"));

@@ -1,5 +1,5 @@
 /** Rows as they were before Polar was asked, and writing what differs unless an event came in between. */
-import type { Projection, Row } from "../projections/projection";
+import type { Projection, Row, Value } from "../projections/projection";
 import { DAY_US, HOUR_US, MINUTE_US } from "../time";
 
 /** Polar is down for a while: asked again soon. A customer that cannot be read: less and less often. */
@@ -31,6 +31,22 @@ export function updateUnmoved(db: D1Database, table: string, before: StoredRow, 
        WHERE id = ? AND version = ? AND webhook_id = ?`,
     )
     .bind(...Object.values(changes), before.id, before.version, before.webhook_id);
+}
+
+/** Writes what Polar answered to a change of a subscription, and that its reactions were not run yet. */
+export function writeAnswer(
+  db: D1Database,
+  table: string,
+  before: StoredRow,
+  changes: Row,
+  now: number,
+): D1PreparedStatement {
+  return updateUnmoved(db, table, before, { ...changes, answered_us: now });
+}
+
+/** The columns in which a stored row differs from one that Polar gave. */
+export function changedColumns(old: Row, row: Row): Record<string, Value> {
+  return Object.fromEntries(Object.entries(row).filter(([column, value]) => old[column] !== value));
 }
 
 /** Writes a row that was not known, at version 0: any event about it is newer. */

@@ -25,6 +25,8 @@ def upgrade() -> None:
     )
     op.execute(ALREADY_BLOCKED)
     op.add_column("billing_orders", sa.Column("dispute_status", sa.Text(), nullable=True))
+    for column in ("answered_us", "discount_basis_points"):
+        op.add_column("billing_subscriptions", sa.Column(column, sa.BigInteger(), nullable=True))
     op.add_column("billing_customers", sa.Column("erased_us", sa.BigInteger(), nullable=True))
     for table, column in (("billing_customers", "reconcile_failures"), ("billing_access", "check_failures")):
         op.add_column(table, sa.Column(column, sa.BigInteger(), nullable=False, server_default=sa.text("0")))
@@ -37,5 +39,7 @@ def downgrade() -> None:
     for table, column in (("billing_customers", "reconcile_failures"), ("billing_access", "check_failures")):
         op.drop_column(table, column)
     op.drop_column("billing_customers", "erased_us")
+    for column in ("answered_us", "discount_basis_points"):
+        op.drop_column("billing_subscriptions", column)
     op.drop_column("billing_orders", "dispute_status")
     op.drop_table("billing_blocked_users")
