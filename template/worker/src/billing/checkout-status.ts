@@ -14,6 +14,8 @@ interface Parts {
   readonly db: D1Database;
   readonly polar: PolarApi | null;
   readonly catalog: Catalog;
+  /** Whether the user, and the whole app, may ask Polar once more in this minute. */
+  readonly mayPoll: () => Promise<boolean>;
 }
 
 interface Row {
@@ -34,14 +36,14 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** The state of the user's own checkout, and whether the user has access by now. Another's is not found. */
 export async function checkoutStatus(
-  { db, polar, catalog }: Parts,
+  { db, polar, catalog, mayPoll }: Parts,
   userId: string,
   id: string,
   now: number,
 ): Promise<{ state: CheckoutState; access: boolean }> {
   const row = UUID.test(id) ? await find(db, id, userId) : null;
   if (row === null) throw new ApiError("not_found");
-  const asked = mayChange(row.status) && polar !== null ? await ask(db, polar, id, now) : null;
+  const asked = mayChange(row.status) && polar !== null ? await ask(db, polar, id, now, mayPoll) : null;
   const { access } = await accessOf(db, userId, now, catalog);
   return { state: stateOf(asked ?? row.status), access };
 }
@@ -62,9 +64,15 @@ function find(db: D1Database, id: string, userId: string): Promise<Row | null> {
 }
 
 /** Asks Polar unless somebody did a moment ago; when Polar fails, what we know stands. */
-async function ask(db: D1Database, polar: PolarApi, id: string, now: number): Promise<string | null> {
+async function ask(
+  db: D1Database,
+  polar: PolarApi,
+  id: string,
+  now: number,
+  mayPoll: Parts["mayPoll"],
+): Promise<string | null> {
   const claimed = await claim(db, id, now);
-  if (claimed === null) return null;
+  if (claimed === null || !(await mayPoll())) return null;
   try {
     const checkout = await polar.checkout(id);
     return await adopt(db, checkout, id, claimed, now);

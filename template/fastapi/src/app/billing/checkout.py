@@ -19,7 +19,7 @@ from app.billing.json_body import Body
 from app.billing.log import log_line
 from app.billing.plans import is_free_subscription, is_purchasable, is_upgradable
 from app.billing.polar import PolarApi, PolarApiError
-from app.billing.rate_limit import limit
+from app.billing.rate_limit import may_poll, polar_for
 from app.billing.read import Json
 
 DEFAULT_PATH = "/billing/success"
@@ -86,8 +86,7 @@ FINAL = {"succeeded", "failed", "expired"}
 def create_checkout(billing: Billing, user: User, body: CheckoutBody, ip: str | None, now: int) -> CheckoutOut:
     """Create a checkout for the user."""
     product = _product_to_buy(billing.catalog, body)
-    polar = billing.connected_polar()
-    limit(billing.database, f"checkout:{user.id}", now)
+    polar = polar_for(billing, user, "checkout")
     upgraded = _free_subscription_to_upgrade(billing, user, product)
     ensure_customer(billing.database, polar, user)
     answer = _create(polar, _request(billing, user, product, body, ip, upgraded))
@@ -106,7 +105,7 @@ def checkout_state(billing: Billing, user: User, checkout_id: str, now: int) -> 
     if status is None:
         raise BillingError("not_found")
     if status not in FINAL and billing.polar is not None:
-        status = _asked(billing, billing.polar, checkout_id, now) or status
+        status = _asked(billing, billing.polar, user, checkout_id, now) or status
     access = access_of(billing.database, user.id, now, billing.catalog)
     return CheckoutStateOut(state=STATES.get(status, "pending"), access=access.access)
 
@@ -200,11 +199,12 @@ def landing_url(app_url: str, path: str) -> str:
     return url
 
 
-def _asked(billing: Billing, polar: PolarApi, checkout_id: str, now: int) -> str | None:
+def _asked(billing: Billing, polar: PolarApi, user: User, checkout_id: str, now: int) -> str | None:
     """Ask Polar, unless someone did a moment ago. When Polar fails, what we know stands."""
     with billing.database.write() as connection:
         claim = records.claim_checkout(connection, checkout_id, now, now - ASK_POLAR_EVERY_US)
-    if claim is None:
+        may_ask = claim is not None and may_poll(connection, billing, user, now)
+    if claim is None or not may_ask:
         return None
     try:
         answer = polar.checkout(checkout_id)

@@ -129,9 +129,9 @@ def checkout_status(billing: BillingDep, user: CurrentUser, checkout_id: str, no
     ),
     openapi_extra=documented(PortalBody, {}, optional=True),
 )
-def portal(billing: BillingDep, user: CurrentUser, _body: Portal, now: Now) -> PortalOut:
+def portal(billing: BillingDep, user: CurrentUser, _body: Portal) -> PortalOut:
     """Return the address of the signed-in user's portal: invoices, payment methods, cancelling."""
-    return open_portal(billing, user, now)
+    return open_portal(billing, user)
 
 
 @router.get("/billing/access", tags=["billing"], summary="What the user may use", responses=errors("unauthorized"))

@@ -20,6 +20,7 @@ from app.billing.log import log_line
 from app.billing.plans import is_free_subscription, is_purchasable
 from app.billing.polar import PolarApi, PolarApiError
 from app.billing.projections import Row, subscription_row
+from app.billing.rate_limit import polar_for
 from app.billing.read import Json, Unreadable
 from app.billing.reconcile import PolarGone
 from app.billing.repository import AnyRow
@@ -69,7 +70,7 @@ def change(billing: Billing, user: User, body: ChangeBody, now: int) -> Subscrip
     that costs money is the checkout.
     """
     plan = _plan(billing.catalog, body.product)
-    polar = billing.connected_polar()
+    polar = polar_for(billing, user, "subscription")
     held = _own_live_subscription(billing, user, body)
     if not plan.free and is_free_subscription(held, billing.catalog):
         known = billing.catalog.product_by_id(held.product_id)
@@ -81,7 +82,7 @@ def change(billing: Billing, user: User, body: ChangeBody, now: int) -> Subscrip
 
 def act(billing: Billing, user: User, body: SubscriptionBody, action: Action, now: int) -> SubscriptionOut:
     """Do something else with the user's own live subscription."""
-    polar = billing.connected_polar()
+    polar = polar_for(billing, user, "subscription")
     return _send(billing, polar, _own_live_subscription(billing, user, body), action, now)
 
 
@@ -182,6 +183,7 @@ RESPONSES = errors(
     "checkout_required",
     "subscription_state",
     "body_too_large",
+    "rate_limited",
     "polar_error",
     "unavailable",
     "demo_catalogue",
