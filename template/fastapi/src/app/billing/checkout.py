@@ -96,7 +96,7 @@ def create_checkout(billing: Billing, user: User, body: CheckoutBody, ip: str | 
     return checkout
 
 
-def checkout_state(billing: Billing, user: User, checkout_id: str, now: int) -> CheckoutStateOut:
+def checkout_state(billing: Billing, user: User, checkout_id: str, now: int, *, ask: bool = True) -> CheckoutStateOut:
     """Return how the user's checkout stands; Polar is asked only while that can change, and not too often."""
     if UUID.fullmatch(checkout_id) is None:
         raise BillingError("not_found")
@@ -104,7 +104,7 @@ def checkout_state(billing: Billing, user: User, checkout_id: str, now: int) -> 
         status = records.checkout_status(connection, checkout_id, user.id)
     if status is None:
         raise BillingError("not_found")
-    if status not in FINAL and billing.polar is not None:
+    if ask and status not in FINAL and billing.polar is not None:
         status = _asked(billing, billing.polar, user, checkout_id, now) or status
     access = access_of(billing.database, user.id, now, billing.catalog)
     return CheckoutStateOut(state=STATES.get(status, "pending"), access=access.access)

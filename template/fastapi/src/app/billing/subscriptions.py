@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -26,6 +27,7 @@ from app.billing.reconcile import PolarGone
 from app.billing.repository import AnyRow
 from app.billing.schemas import SubscriptionOut, errors
 from app.billing.shapes import subscription_shape
+from app.billing.waiting import room
 
 
 class SubscriptionBody(Body):
@@ -198,11 +200,11 @@ EXAMPLE_ID = "b3a1f0a4-52a4-4a53-9d5b-5a2a1a0c7e11"
     responses=RESPONSES,
     openapi_extra=documented(ChangeBody, {"subscription": EXAMPLE_ID, "product": "pro_yearly"}),
 )
-def change_route(
+async def change_route(
     billing: BillingDep, user: CurrentUser, body: Annotated[ChangeBody, Depends(json_body(ChangeBody))], now: Now
 ) -> SubscriptionOut:
     """Move one of the user's subscriptions to another product."""
-    return change(billing, user, body, now)
+    return await room.wait(user.id, partial(change, billing, user, body, now))
 
 
 def _add_action(name: str, summary: str, description: str) -> None:
@@ -214,8 +216,8 @@ def _add_action(name: str, summary: str, description: str) -> None:
         responses=RESPONSES,
         openapi_extra=documented(SubscriptionBody, {"subscription": EXAMPLE_ID}),
     )
-    def action_route(billing: BillingDep, user: CurrentUser, body: OneSubscription, now: Now) -> SubscriptionOut:
-        return act(billing, user, body, ACTIONS[name], now)
+    async def action_route(billing: BillingDep, user: CurrentUser, body: OneSubscription, now: Now) -> SubscriptionOut:
+        return await room.wait(user.id, partial(act, billing, user, body, ACTIONS[name], now))
 
 
 _add_action("cancel", "Cancel at the end of the period", "Let one of the user's subscriptions end with its period.")
