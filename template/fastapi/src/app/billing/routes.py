@@ -67,6 +67,8 @@ Portal = Annotated[PortalBody, Depends(json_body(PortalBody, optional=True))]
 @router.post("/webhooks/polar/", status_code=202, include_in_schema=False)
 async def polar_webhook(request: Request) -> Response:
     """Verify, store and apply the event, then answer: Polar does not send it again after a 202."""
+    if not inbox.may_be_signed(request.headers):
+        raise BillingError("invalid_signature", headers={"Connection": "close"})
     body = await read_bounded(request, MAX_WEBHOOK_BYTES)
     # By hand, as the answer below: what FastAPI does for a route takes as long as all of the database's work.
     billing = await billing_of(request)
