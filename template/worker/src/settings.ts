@@ -8,6 +8,9 @@ export interface Bindings {
   readonly DB: D1Database;
   readonly RATE_LIMITER_CHECKOUT: RateLimit;
   readonly RATE_LIMITER_PORTAL: RateLimit;
+  readonly RATE_LIMITER_SUBSCRIPTION: RateLimit;
+  readonly RATE_LIMITER_POLLING: RateLimit;
+  readonly RATE_LIMITER_APP: RateLimit;
   readonly POLAR_ACCESS_TOKEN?: string;
   readonly POLAR_WEBHOOK_SECRET?: string;
   readonly POLAR_SERVER?: string;

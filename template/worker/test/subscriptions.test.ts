@@ -249,3 +249,22 @@ describe("Polar's refusal", () => {
     expect(answer.headers.has("Retry-After")).toBe(expected === 503);
   });
 });
+
+describe("a user who loops", () => {
+  it.each(["change", "cancel", "uncancel", "resume", "revoke"])(
+    "with %s gets through ten times a minute",
+    async (action) => {
+      const user = crypto.randomUUID();
+      const id = await addLive(user);
+      const environment = bindings({ RATE_LIMITER_SUBSCRIPTION: env.RATE_LIMITER_SUBSCRIPTION });
+      const body = { subscription: id, ...(action === "change" ? { product: "team" } : {}) };
+      const answers = [];
+      for (let i = 0; i < 13; i++) answers.push(await send(action, body, { user, env: environment }));
+      expect(answers.slice(0, 10).map(({ json }) => json.error)).not.toContain("rate_limited");
+      for (const { status, headers, json } of answers.slice(10)) {
+        expect([status, json.error, headers.get("Retry-After")]).toEqual([429, "rate_limited", "60"]);
+      }
+      expect(polar.sent.length).toBeLessThanOrEqual(10);
+    },
+  );
+});

@@ -262,3 +262,18 @@ def test_demo_products_cannot_be_changed(open_shop: Callable[..., Shop], path: s
     shop = open_shop(connected=False)
 
     assert error_of(shop.post(path, {"subscription": "x", **more})) == (503, "demo_catalogue")
+
+
+@pytest.mark.parametrize("action", ["change", "cancel", "uncancel", "resume", "revoke"])
+def test_a_user_who_loops_gets_through_ten_times_a_minute(shop: Shop, action: str) -> None:
+    subscription = shop.subscription(MONTHLY)
+    body = {"subscription": subscription, **({"product": "pro_yearly"} if action == "change" else {})}
+
+    answers = [shop.post(f"/billing/subscription/{action}", body) for _ in range(13)]
+
+    assert 429 not in {answer.status_code for answer in answers[:10]}
+    assert [error_of(answer) for answer in answers[10:]] == [(429, "rate_limited")] * 3
+    assert answers[10].headers["retry-after"] == "60"
+    assert len(shop.polar.requests) <= 10
+    shop.clock.now += 60_000_000
+    assert shop.post(f"/billing/subscription/{action}", body).status_code != 429

@@ -11,6 +11,8 @@ import httpx2
 import pytest
 
 from app.billing import tables
+from app.billing.errors import BillingError
+from app.billing.json_body import Reading
 from app.billing.routes import MAX_WEBHOOK_BYTES
 from tests.support.app import ENVIRONMENT, Shop, error_of
 
@@ -75,7 +77,47 @@ def test_the_limit_holds_for_a_body_of_unknown_length(shop: Shop) -> None:
         for _ in range(20):
             yield b"x" * 100_000
 
-    assert error_of(shop.client.post(PATHS[0], content=chunks())) == (413, "body_too_large")
+    answer = shop.client.post(PATHS[0], content=chunks(), headers=signed(b""))
+    assert error_of(answer) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"webhook-id": ""},
+        {"webhook-signature": ""},
+        {"webhook-signature": "v1"},
+        {"webhook-timestamp": ""},
+        {"webhook-timestamp": "soon"},
+        {"webhook-timestamp": "nan"},
+        {"webhook-timestamp": "1e400"},
+        {"webhook-timestamp": str(int(time.time()) - 400)},
+        {"webhook-timestamp": str(int(time.time()) + 400)},
+    ],
+)
+def test_without_a_signature_of_now_the_body_is_not_read(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, header: dict[str, str]
+) -> None:
+    async def unread(*_: object) -> bytes:
+        raise AssertionError("the body is read")
+
+    monkeypatch.setattr("app.billing.routes.read_bounded", unread)
+    answer = shop.client.post(PATHS[0], content=b"x", headers=signed(b"") | header)
+    assert error_of(answer) == (401, "invalid_signature")
+    assert answer.headers["connection"] == "close"
+
+
+def test_what_all_bodies_together_hold_is_bounded() -> None:
+    reading = Reading(at_once=2, usual_bytes=10, more_bytes=30)
+    with reading.one() as first, reading.one() as second:
+        first.add(b"x" * 40)
+        with pytest.raises(BillingError, match="unavailable"), reading.one():
+            pass
+        second.add(b"x" * 10)
+        with pytest.raises(BillingError, match="unavailable"):
+            second.add(b"x")
+    with reading.one() as third:
+        third.add(b"x" * 40)
 
 
 def test_only_post(shop: Shop) -> None:

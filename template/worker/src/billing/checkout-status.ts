@@ -25,6 +25,8 @@ interface Parts {
   readonly db: D1Database;
   readonly polar: PolarApi | null;
   readonly catalog: Catalog;
+  /** Whether the user, and the whole app, may ask Polar once more in this minute. */
+  readonly mayPoll: () => Promise<boolean>;
 }
 
 /** What the background asks Polar about a checkout. */
@@ -49,14 +51,14 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
  * It is `succeeded` only with the purchase: until that has come, what was paid is `confirmed`.
  */
 export async function checkoutStatus(
-  { db, polar, catalog }: Parts,
+  { db, polar, catalog, mayPoll }: Parts,
   userId: string,
   id: string,
   now: number,
 ): Promise<{ state: CheckoutState; access: boolean }> {
   const row = UUID.test(id) ? await checkoutOf(db, id, userId).first<CheckoutRow>() : null;
   if (row === null) throw new ApiError("not_found");
-  const asked = mayChange(row.status) && polar !== null ? await ask(db, polar, id, now) : null;
+  const asked = mayChange(row.status) && polar !== null ? await ask(db, polar, id, now, mayPoll) : null;
   const { access } = await accessOf(db, userId, now, catalog);
   const state = stateOf(asked ?? row.status);
   if (state !== "succeeded" || access || row.bought === 1) return { state, access };
@@ -106,9 +108,15 @@ function mayChange(status: string): boolean {
 }
 
 /** Asks Polar unless somebody did a moment ago; when Polar fails, what we know stands. */
-async function ask(db: D1Database, polar: PolarApi, id: string, now: number): Promise<string | null> {
+async function ask(
+  db: D1Database,
+  polar: PolarApi,
+  id: string,
+  now: number,
+  mayPoll: Parts["mayPoll"],
+): Promise<string | null> {
   const turn = await takeTurn(db, id, now, now - ASK_EVERY_US).first<Turn>();
-  if (turn === null) return null;
+  if (turn === null || !(await mayPoll())) return null;
   try {
     return await adopt(db, await polar.checkout(id), turn, now);
   } catch (error) {

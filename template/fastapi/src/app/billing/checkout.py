@@ -15,7 +15,7 @@ from app.billing.errors import BillingError
 from app.billing.json_body import Body
 from app.billing.plans import is_free_subscription, is_purchasable, is_upgradable
 from app.billing.polar import PolarApi, PolarApiError
-from app.billing.rate_limit import limit
+from app.billing.rate_limit import polar_for
 from app.billing.read import Json
 
 DEFAULT_PATH = "/billing/success"
@@ -61,8 +61,7 @@ GIVEN = (
 def create_checkout(billing: Billing, user: User, body: CheckoutBody, ip: str | None, now: int) -> CheckoutOut:
     """Create a checkout for the user."""
     product = _product_to_buy(billing.catalog, body)
-    polar = billing.connected_polar()
-    limit(billing.database, f"checkout:{user.id}", now)
+    polar = polar_for(billing, user, "checkout")
     refuse_blocked(billing, user)
     upgraded = _free_subscription_to_upgrade(billing, user, product)
     ensure_customer(billing.database, polar, user)

@@ -13,6 +13,7 @@ from app.billing.context import Billing
 from app.billing.errors import BillingError
 from app.billing.log import log_line
 from app.billing.polar import PolarApi, PolarApiError
+from app.billing.rate_limit import may_poll
 from app.billing.read import Json
 from app.database import Database
 
@@ -46,7 +47,7 @@ class CheckoutReader(Protocol):
         """Return a checkout as Polar has it."""
 
 
-def checkout_state(billing: Billing, user: User, checkout_id: str, now: int) -> CheckoutStateOut:
+def checkout_state(billing: Billing, user: User, checkout_id: str, now: int, *, ask: bool = True) -> CheckoutStateOut:
     """Return how the user's checkout stands; Polar is asked only while that can change, and not too often.
 
     It is `succeeded` only with the purchase: until that has come, what was paid is `confirmed`.
@@ -54,7 +55,7 @@ def checkout_state(billing: Billing, user: User, checkout_id: str, now: int) -> 
     if UUID.fullmatch(checkout_id) is None:
         raise BillingError("not_found")
     status, bought = _own(billing, user, checkout_id)
-    if status not in FINAL and billing.polar is not None and _asked(billing.database, billing.polar, checkout_id, now):
+    if ask and status not in FINAL and billing.polar is not None and _asked(billing, billing.polar, user, checkout_id, now):
         status, bought = _own(billing, user, checkout_id)
     access = access_of(billing.database, user.id, now, billing.catalog).access
     state = STATES.get(status, "pending")
@@ -95,11 +96,13 @@ def _own(billing: Billing, user: User, checkout_id: str) -> tuple[str, bool]:
     return found
 
 
-def _asked(db: Database, polar: PolarApi, checkout_id: str, now: int) -> bool:
-    """Ask Polar, unless someone did a moment ago. When Polar fails, what we know stands."""
+def _asked(billing: Billing, polar: PolarApi, user: User, checkout_id: str, now: int) -> bool:
+    """Ask Polar, unless someone did a moment ago or too often. When Polar fails, what we know stands."""
+    db = billing.database
     with db.write() as connection:
         claim = records.claim_checkout(connection, checkout_id, now, now - ASK_POLAR_EVERY_US)
-    if claim is None:
+        may_ask = claim is not None and may_poll(connection, billing, user, now)
+    if claim is None or not may_ask:
         return False
     try:
         _adopt(db, polar.checkout(checkout_id), checkout_id, claim, now)

@@ -6,6 +6,7 @@ endpoint off when ten events in a row fail.
 
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from app.database import Database
 EVENT_TYPES = frozenset(EVENTS)
 MAX_ATTEMPTS = 10
 MAX_ERROR_LENGTH = 500
+TOLERANCE_SECONDS = 5 * 60  # the SDK's
 
 
 class Outcome(StrEnum):
@@ -45,6 +47,19 @@ class Outcome(StrEnum):
     REPEAT = "repeat"
     REFUSED = "refused"
     UNAVAILABLE = "unavailable"
+
+
+def may_be_signed(headers: Mapping[str, str]) -> bool:
+    """Whether headers look like a signature of now: all that can be known before the body is read."""
+    try:
+        age = time.time() - float(headers.get("webhook-timestamp", ""))
+    except ValueError:
+        age = math.inf
+    named = headers.get("webhook-id") and "," in headers.get("webhook-signature", "")
+    if named and abs(age) <= TOLERANCE_SECONDS:
+        return True
+    _log(Outcome.REFUSED, "", {}, time.perf_counter())
+    return False
 
 
 def receive(

@@ -1,6 +1,8 @@
 """JSON bodies of our routes: small, strict, read after the caller is known."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -9,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from app.billing.errors import BillingError
 
 MAX_BODY_BYTES = 16 * 1024
+BODY_SECONDS = 5.0
+TOO_MUCH = {"Retry-After": "5", "Connection": "close"}
 
 
 class Body(BaseModel):
@@ -21,16 +25,68 @@ BodyT = TypeVar("BodyT", bound=Body)
 
 
 async def read_bounded(request: Request, limit: int) -> bytes:
-    """Return the raw body; more than `limit` bytes are refused without reading on."""
+    """Return the raw body; more than `limit` bytes are refused without reading on.
+
+    What all requests together hold is bounded too, and for how long: anybody may send a body.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > 12 or int(declared) > limit):
         raise BillingError("body_too_large", headers={"Connection": "close"})
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise BillingError("body_too_large", headers={"Connection": "close"})
-    return bytes(body)
+    try:
+        with _reading.one() as part:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for chunk in request.stream():
+                    part.add(chunk)
+                    if len(part.body) > limit:
+                        raise BillingError("body_too_large", headers={"Connection": "close"})
+            return bytes(part.body)
+    except TimeoutError as error:
+        raise BillingError("unavailable", headers=TOO_MUCH) from error
+
+
+class Reading:
+    """The bodies that are being read: so many at once, and so many bytes beyond the usual size."""
+
+    def __init__(self, at_once: int, usual_bytes: int, more_bytes: int) -> None:
+        self._left = at_once
+        self._usual_bytes = usual_bytes
+        self._more_bytes = more_bytes
+
+    @contextmanager
+    def one(self) -> Generator["_Part"]:
+        """Read one body."""
+        if self._left <= 0:
+            raise BillingError("unavailable", headers=TOO_MUCH)
+        part = _Part(self)
+        self._left -= 1
+        try:
+            yield part
+        finally:
+            self._left += 1
+            self._more_bytes += part.more
+
+    def take(self, part: "_Part", size: int) -> None:
+        """Take what a body needs beyond the usual."""
+        more = max(0, size - self._usual_bytes) - part.more
+        if more > self._more_bytes:
+            raise BillingError("unavailable", headers=TOO_MUCH)
+        self._more_bytes -= more
+        part.more += more
+
+
+class _Part:
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self.body = bytearray()
+        self.more = 0
+
+    def add(self, chunk: bytes) -> None:
+        self._reading.take(self, len(self.body) + len(chunk))
+        self.body += chunk
+
+
+# Polar's largest delivery has 10 KB. Together 32 MiB, whoever sends them.
+_reading = Reading(at_once=256, usual_bytes=64 * 1024, more_bytes=16 * 1024 * 1024)
 
 
 def json_body(model: type[BodyT], *, optional: bool = False) -> Callable[[Request], Awaitable[BodyT]]:

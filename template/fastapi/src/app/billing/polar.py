@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 from polar import PolarNetworkError
 
+from app.billing.polar_loop import PolarLoop
 from app.billing.polar_sdk import sdk
 from app.billing.read import Json
 from app.billing.reconcile import PolarGone
@@ -56,14 +57,16 @@ class PolarApi:
         timeout: float = TIMEOUT_SECONDS,
         change_timeout: float = CHANGE_TIMEOUT_SECONDS,
     ) -> None:
+        self._timeout = timeout
         self._change_timeout = change_timeout
-        self._sdk = sdk.Polar(access_token, environment=environment, base_url=base_url, timeout=timeout)
+        self._loop = PolarLoop()
+        self._sdk = sdk.PolarAsync(access_token, environment=environment, base_url=base_url, timeout=timeout)
         self._client = self._sdk.products.client
         self.calls = 0  # how many requests were sent
 
     def close(self) -> None:
         """Close the connections."""
-        self._sdk.__exit__(None, None, None)
+        self._loop.stop(self._sdk.__aexit__(None, None, None), self._timeout)
 
     # Customers
 
@@ -197,11 +200,13 @@ class PolarApi:
     ) -> httpx.Response:
         """Send one request and return the answer, good or not. The SDK does not escape ids in paths: we do."""
         escaped = {name: quote(value, safe="") for name, value in (ids or {}).items()}
-        timeout = self._change_timeout if method == "PATCH" else None
+        timeout = self._change_timeout if method == "PATCH" else self._timeout
         request = self._client.build_request(method, path, escaped, dict(query or {}), body, request_timeout=timeout)
         self.calls += 1
         try:
-            return self._client.send_request(request)
+            return self._loop.run(self._client.send_request(request), timeout)
+        except TimeoutError as error:
+            raise PolarApiError(0, "deadline") from error
         except PolarNetworkError as error:
             cause = type(error.__cause__).__name__ if error.__cause__ else "network error"
             raise PolarApiError(0, cause) from error

@@ -8,7 +8,7 @@ from app.billing.context import Billing
 from app.billing.errors import BillingError
 from app.billing.json_body import Body
 from app.billing.polar import PolarApi, PolarApiError
-from app.billing.rate_limit import limit
+from app.billing.rate_limit import polar_for
 from app.billing.read import Json
 
 
@@ -22,10 +22,9 @@ class PortalOut(BaseModel):
     url: str = Field(examples=["https://polar.sh/shop/portal?customer_session_token=polar_cst_123"])
 
 
-def open_portal(billing: Billing, user: User, now: int) -> PortalOut:
+def open_portal(billing: Billing, user: User) -> PortalOut:
     """Return the address of the user's portal."""
-    polar = billing.connected_polar()
-    limit(billing.database, f"portal:{user.id}", now)
+    polar = polar_for(billing, user, "portal")
     customer = followed_customer(billing.database, user.id)
     if customer is None:
         # The buyer typed in the e-mail address of another customer: the purchase lies there.

@@ -2,9 +2,11 @@
 
 from asyncio import get_running_loop
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from app.billing import inbox
 from app.billing.access import access_of
@@ -18,6 +20,7 @@ from app.billing.json_body import documented, json_body, read_bounded
 from app.billing.plans import PlansOut, plans_of
 from app.billing.portal import PortalBody, PortalOut, open_portal
 from app.billing.schemas import INSTANT, AccessOut, AccountOut, HealthOut, ReceivedOut, errors
+from app.billing.waiting import NoPlace, room
 from app.reactions import reactions
 
 MAX_WEBHOOK_BYTES = 1024 * 1024
@@ -65,6 +68,8 @@ Portal = Annotated[PortalBody, Depends(json_body(PortalBody, optional=True))]
 @router.post("/webhooks/polar/", status_code=202, include_in_schema=False)
 async def polar_webhook(request: Request) -> Response:
     """Verify, store and apply the event, then answer: Polar does not send it again after a 202."""
+    if not inbox.may_be_signed(request.headers):
+        raise BillingError("invalid_signature", headers={"Connection": "close"})
     body = await read_bounded(request, MAX_WEBHOOK_BYTES)
     # By hand, as the answer below: what FastAPI does for a route takes as long as all of the database's work.
     billing = await billing_of(request)
@@ -105,9 +110,9 @@ async def plans(billing: BillingDep) -> PlansOut:
     ),
     openapi_extra=documented(CheckoutBody, {"product": "pro_monthly", "path": "/thanks"}),
 )
-def checkout(billing: BillingDep, user: CurrentUser, body: Checkout, ip: ClientIp, now: Now) -> CheckoutOut:
+async def checkout(billing: BillingDep, user: CurrentUser, body: Checkout, ip: ClientIp, now: Now) -> CheckoutOut:
     """Create a checkout at Polar; send the browser to its `url`."""
-    return create_checkout(billing, user, body, ip, now)
+    return await room.wait(user.id, partial(create_checkout, billing, user, body, ip, now))
 
 
 @router.get(
@@ -116,9 +121,13 @@ def checkout(billing: BillingDep, user: CurrentUser, body: Checkout, ip: ClientI
     summary="How a checkout stands",
     responses=errors("unauthorized", "not_found"),
 )
-def checkout_status(billing: BillingDep, user: CurrentUser, checkout_id: str, now: Now) -> CheckoutStateOut:
+async def checkout_status(billing: BillingDep, user: CurrentUser, checkout_id: str, now: Now) -> CheckoutStateOut:
     """Return the state of one of the user's checkouts; poll it where the buyer lands after paying."""
-    return checkout_state(billing, user, checkout_id, now)
+    state = partial(checkout_state, billing, user, checkout_id, now)
+    try:
+        return await room.wait(user.id, state)
+    except NoPlace:
+        return await run_in_threadpool(state, ask=False)
 
 
 @router.post(
@@ -138,9 +147,9 @@ def checkout_status(billing: BillingDep, user: CurrentUser, checkout_id: str, no
     ),
     openapi_extra=documented(PortalBody, {}, optional=True),
 )
-def portal(billing: BillingDep, user: CurrentUser, _body: Portal, now: Now) -> PortalOut:
+async def portal(billing: BillingDep, user: CurrentUser, _body: Portal) -> PortalOut:
     """Return the address of the signed-in user's portal: invoices, payment methods, cancelling."""
-    return open_portal(billing, user, now)
+    return await room.wait(user.id, partial(open_portal, billing, user))
 
 
 @router.get("/billing/access", tags=["billing"], summary="What the user may use", responses=errors("unauthorized"))
@@ -157,7 +166,7 @@ def account(billing: BillingDep, user: CurrentUser, now: Now) -> AccountOut:
 
 @router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", tags=["operations"], summary="Whether the app works", responses=errors("unavailable"))
-def healthz(billing: BillingDep) -> HealthOut:
+async def healthz(billing: BillingDep) -> HealthOut:
     """Answer ok when the database is reachable and up to date."""
-    check_health(billing.database)
+    await check_health(billing.database)
     return HealthOut()

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -21,11 +22,13 @@ from app.billing.log import log_line
 from app.billing.plans import is_free_subscription, is_purchasable
 from app.billing.polar import PolarApi, PolarApiError
 from app.billing.projections import Row, subscription_row
+from app.billing.rate_limit import polar_for
 from app.billing.read import Json, Unreadable
 from app.billing.reconcile import PolarGone
 from app.billing.repository import AnyRow
 from app.billing.schemas import SubscriptionOut, errors
 from app.billing.shapes import subscription_shape
+from app.billing.waiting import room
 
 
 class SubscriptionBody(Body):
@@ -70,7 +73,7 @@ def change(billing: Billing, user: User, body: ChangeBody, now: int) -> Subscrip
     that costs money is the checkout.
     """
     plan = _plan(billing.catalog, body.product)
-    polar = billing.connected_polar()
+    polar = polar_for(billing, user, "subscription")
     refuse_blocked(billing, user)
     held = _own_live_subscription(billing, user, body)
     if not plan.free and is_free_subscription(held, billing.catalog):
@@ -83,7 +86,7 @@ def change(billing: Billing, user: User, body: ChangeBody, now: int) -> Subscrip
 
 def act(billing: Billing, user: User, body: SubscriptionBody, action: Action, now: int) -> SubscriptionOut:
     """Do something else with the user's own live subscription."""
-    polar = billing.connected_polar()
+    polar = polar_for(billing, user, "subscription")
     if action is ACTIONS["resume"]:
         refuse_blocked(billing, user)
     return _send(billing, polar, _own_live_subscription(billing, user, body), action, now)
@@ -187,6 +190,7 @@ RESPONSES = errors(
     "checkout_required",
     "subscription_state",
     "body_too_large",
+    "rate_limited",
     "polar_error",
     "unavailable",
     "demo_catalogue",
@@ -201,11 +205,11 @@ EXAMPLE_ID = "b3a1f0a4-52a4-4a53-9d5b-5a2a1a0c7e11"
     responses=RESPONSES,
     openapi_extra=documented(ChangeBody, {"subscription": EXAMPLE_ID, "product": "pro_yearly"}),
 )
-def change_route(
+async def change_route(
     billing: BillingDep, user: CurrentUser, body: Annotated[ChangeBody, Depends(json_body(ChangeBody))], now: Now
 ) -> SubscriptionOut:
     """Move one of the user's subscriptions to another product."""
-    return change(billing, user, body, now)
+    return await room.wait(user.id, partial(change, billing, user, body, now))
 
 
 def _add_action(name: str, summary: str, description: str) -> None:
@@ -217,8 +221,8 @@ def _add_action(name: str, summary: str, description: str) -> None:
         responses=RESPONSES,
         openapi_extra=documented(SubscriptionBody, {"subscription": EXAMPLE_ID}),
     )
-    def action_route(billing: BillingDep, user: CurrentUser, body: OneSubscription, now: Now) -> SubscriptionOut:
-        return act(billing, user, body, ACTIONS[name], now)
+    async def action_route(billing: BillingDep, user: CurrentUser, body: OneSubscription, now: Now) -> SubscriptionOut:
+        return await room.wait(user.id, partial(act, billing, user, body, ACTIONS[name], now))
 
 
 _add_action("cancel", "Cancel at the end of the period", "Let one of the user's subscriptions end with its period.")
