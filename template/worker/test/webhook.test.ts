@@ -112,18 +112,21 @@ describe("signature", () => {
 });
 
 describe("body", () => {
-  test.each(["webhook-id", "webhook-timestamp", "webhook-signature"])("without %s the body is not read", async (name) => {
-    const { [name]: _removed, ...headers } = await signedHeaders(SECRET, BODY);
-    let pulled = 0;
-    const body = new ReadableStream({
-      pull(controller) {
-        pulled += 1;
-        controller.enqueue(new Uint8Array(1000));
-      },
-    });
-    expect((await post(body, headers)).status).toBe(401);
-    expect(pulled).toBeLessThan(3);
-  });
+  test.each(["webhook-id", "webhook-timestamp", "webhook-signature"])(
+    "without %s the body is not read",
+    async (name) => {
+      const { [name]: _removed, ...headers } = await signedHeaders(SECRET, BODY);
+      let pulled = 0;
+      const body = new ReadableStream({
+        pull(controller) {
+          pulled += 1;
+          controller.enqueue(new Uint8Array(1000));
+        },
+      });
+      expect((await post(body, headers)).status).toBe(401);
+      expect(pulled).toBeLessThan(3);
+    },
+  );
 
   test("with an old timestamp the body is not read", async () => {
     const headers = await signedHeaders(SECRET, BODY, { seconds: Math.floor(Date.now() / 1000) - 400 });

@@ -55,7 +55,12 @@ def checkout_state(billing: Billing, user: User, checkout_id: str, now: int, *, 
     if UUID.fullmatch(checkout_id) is None:
         raise BillingError("not_found")
     status, bought = _own(billing, user, checkout_id)
-    if ask and status not in FINAL and billing.polar is not None and _asked(billing, billing.polar, user, checkout_id, now):
+    if (
+        ask
+        and status not in FINAL
+        and billing.polar is not None
+        and _asked(billing, billing.polar, user, checkout_id, now)
+    ):
         status, bought = _own(billing, user, checkout_id)
     access = access_of(billing.database, user.id, now, billing.catalog).access
     state = STATES.get(status, "pending")
