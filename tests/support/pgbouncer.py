@@ -50,7 +50,7 @@ def pgbouncer(database_url: str, connections: int) -> Generator[str]:
         )
         command = [PGBOUNCER, str(folder / "pgbouncer.ini")]
         if os.getuid() == 0:  # it refuses to run as root; Postgres's socket is for its owner alone
-            owner = pwd.getpwuid(os.stat(host).st_uid)
+            owner = pwd.getpwuid(Path(host).stat().st_uid)
             for path in (folder, *folder.iterdir()):
                 os.chown(path, owner.pw_uid, owner.pw_gid)
             command[1:1] = ["-u", owner.pw_name]
