@@ -91,8 +91,8 @@ def test_the_limit_holds_for_a_body_of_unknown_length(shop: Shop) -> None:
         {"webhook-timestamp": "soon"},
         {"webhook-timestamp": "nan"},
         {"webhook-timestamp": "1e400"},
-        {"webhook-timestamp": str(int(time.time()) - 400)},
-        {"webhook-timestamp": str(int(time.time()) + 400)},
+        {"webhook-timestamp": str(int(time.time()) - 3600)},
+        {"webhook-timestamp": str(int(time.time()) + 3600)},
     ],
 )
 def test_without_a_signature_of_now_the_body_is_not_read(
