@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 
@@ -85,8 +85,8 @@ class SettingsFacts:
     app_url: str | None
     base_url: str | None
     is_local: bool
-    issuer: str | None
-    audience: str | None
+    issuer: str | None = None
+    audience: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,6 @@ def read_facts(raw: Mapping[str, Any]) -> Facts:
 
 
 def _made(kind: type, raw: Mapping[str, Any], **read: Any) -> Any:
-    """Make one from the fields that it has; those that were read already win."""
-    names = [field.name for field in fields(kind)]
+    """Make one from the fields that it has; those that were read already win. A field with a default may be absent."""
+    names = [field.name for field in fields(kind) if field.default is MISSING or field.name in {*raw, *read}]
     return kind(**{name: read[name] if name in read else raw[name] for name in names})

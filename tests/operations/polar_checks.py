@@ -62,6 +62,8 @@ class PolarChecks(PolarOperations):
                 return refused([], "Input should be a valid dictionary", call.body, "dict_type")
             case ("PATCH", "organizations", _):
                 return GONE
+            case ("GET", "disputes", ""):
+                return Answer(200, {"items": [], "pagination": {"total_count": 0, "max_page": 0}})
             case (method, "refunds" | "discounts", *_) if method != "GET":
                 return NOT_ALLOWED
         return super().operations(call)

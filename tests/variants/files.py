@@ -29,6 +29,7 @@ _BY_TOOLS = re.compile(
 )
 _NAME = re.compile(r"\b(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[a-z][a-z0-9]*(?:_[a-z0-9]+)+)\b")
 _SETTINGS = ("wrangler.jsonc", ".dev.vars.example", ".env.example", "compose.yaml")
+_BY_COMPOSE = re.compile(r"\$\{([A-Z]+(?:_[A-Z]+)+)[}:]")
 _OFFERED = re.compile(r'^(?:# )?([A-Z]+(?:_[A-Z]+)+)=|^ +"([A-Z]+(?:_[A-Z]+)+)": "', re.MULTILINE)
 
 
@@ -147,6 +148,7 @@ def unused_names(project: Project) -> Iterator[str]:
     Tests may hand a secret to whichever sign-in there is.
     """
     read = set[str]().union(*map(_names, project.code("src/", "scripts/").values()))
+    read |= set(_BY_COMPOSE.findall(project.files.get("compose.yaml", "")))
     settings = {name: text for name, text in project.files.items() if PurePosixPath(name).name in _SETTINGS}
     offered = set[str]().union(*map(_offered, settings.values()))
     yield from (f"{name}: offered, and read by no code" for name in sorted(offered - read))
