@@ -303,7 +303,7 @@ def _run(mutant: Mutant) -> list[str]:
                 f"{mutant.name}: the text to change stands {text.count(mutant.old)} times in {mutant.file}"
             )
         file.write_text(text.replace(mutant.old, mutant.new))
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.check]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--full", *mutant.check]
         done = subprocess.run(
             command, cwd=copy, env=dict(os.environ), timeout=_SECONDS, capture_output=True, text=True, check=False
         )
