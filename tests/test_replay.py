@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import apps, deliveries, recorded
 from tests.support.process import free_port
+from tests.support.render import TOKEN
 from tests.variants.replayed import replayed
 
 _FOLDER = recorded.folder()
@@ -56,7 +57,7 @@ def test_any_order_ends_in_polars_own_state(
     assert _FOLDER is not None
     histories = recorded.histories(_FOLDER)
     settings = {
-        "POLAR_ACCESS_TOKEN": "polar_oat_" + "0" * 40,
+        "POLAR_ACCESS_TOKEN": TOKEN,
         "POLAR_WEBHOOK_SECRET": deliveries.new_secret(scheme),
         "AUTH_JWT_SECRET": secrets.token_hex(32),
         # Nobody listens there: replaying must not need Polar.

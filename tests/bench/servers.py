@@ -19,7 +19,7 @@ from tests.catalogues import CATALOGUES
 from tests.polar_server import PolarServer
 from tests.support import apps, deliveries, node
 from tests.support.process import free_port, run, server
-from tests.support.render import render, template_copy
+from tests.support.render import TOKEN, render, template_copy
 
 BASELINES = {"readme": "(a) SDK README, no store", "plain": "(b) a commit each write", "bare": "(c) verify + 1 insert"}
 LABELS = {**BASELINES, "app": "**generated app**"}
@@ -80,7 +80,7 @@ def projects() -> Generator[tuple[Projects, Path]]:
 def new_settings() -> dict[str, str]:
     """Settings with fresh secrets; nobody listens where Polar would be."""
     return {
-        "POLAR_ACCESS_TOKEN": "polar_oat_" + "0" * 40,
+        "POLAR_ACCESS_TOKEN": TOKEN,
         "POLAR_WEBHOOK_SECRET": deliveries.new_secret("standard"),
         "AUTH_JWT_SECRET": secrets.token_hex(32),
         "POLAR_SERVER": "sandbox",

@@ -22,6 +22,7 @@ from tests.conformance.convergence.lives import Action, Delivery, Disturbance, W
 from tests.conformance.convergence.stores import RunningStore, store
 from tests.support import apps, deliveries, recorded
 from tests.support.process import free_port
+from tests.support.render import TOKEN
 
 Json = dict[str, Any]
 STORES = tuple(variant for variant in apps.VARIANTS if variant.processes == 1)
@@ -129,7 +130,7 @@ def test_any_order_gives_the_same_accounts_over_http(
 ) -> None:
     secret, jwt_secret = deliveries.new_secret(SCHEME), secrets.token_hex(32)
     told = {
-        "POLAR_ACCESS_TOKEN": "polar_oat_" + "0" * 40,
+        "POLAR_ACCESS_TOKEN": TOKEN,
         "POLAR_WEBHOOK_SECRET": secret,
         "AUTH_JWT_SECRET": jwt_secret,
         "POLAR_BASE_URL": f"http://127.0.0.1:{free_port()}",  # nobody listens there

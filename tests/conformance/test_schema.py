@@ -47,6 +47,8 @@ OPERATIONS = (
     "POST /billing/subscription/change",
     "POST /billing/subscription/cancel",
     "POST /billing/subscription/uncancel",
+    "POST /billing/subscription/resume",
+    "POST /billing/subscription/revoke",
     "GET /api/premium/hello",
 )
 
