@@ -35,7 +35,7 @@ _IGNORED = re.compile(r"\s*(?://|#)|POLAR_BASE_URL")
 @cache
 def imports(name: str, text: str) -> list[str]:
     """The project's own files that this one may import."""
-    return list(_of_typescript(name, text) if name.endswith(".ts") else _of_python(name, text))
+    return list(_of_typescript(name, text) if name.endswith((".ts", ".mjs")) else _of_python(name, text))
 
 
 def _of_typescript(name: str, text: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ import re
 import sqlite3
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 
@@ -48,7 +49,7 @@ class Project:
         """Everything that is wrong with its files."""
         for name, text in self.files.items():
             yield from (f"{name}: {fault}" for fault in _of_text(PurePosixPath(name).name, text))
-        for check in (left_over, unused_files, unused_names, unused_errors, routes_of_others):
+        for check in (unfit_migrations, left_over, unused_files, unused_names, unused_errors, routes_of_others):
             yield from check(self)
 
     def code(self, *folders: str) -> dict[str, str]:
@@ -70,9 +71,25 @@ def _of_text(name: str, text: str) -> list[str]:
         faults.append("does not end in one newline")
     try:
         _parse(name, text)
-    except (ValueError, SyntaxError, yaml.YAMLError, sqlite3.Error) as error:
+    except (ValueError, SyntaxError, yaml.YAMLError) as error:
         faults.append(f"does not parse: {error}")
     return faults
+
+
+def unfit_migrations(project: Project) -> Iterator[str]:
+    """Migrations in SQL that do not run one after another on an empty database."""
+    yield from _unfit(tuple((name, text) for name, text in project.files.items() if name.endswith(".sql")))
+
+
+@cache
+def _unfit(migrations: tuple[tuple[str, str], ...]) -> list[str]:
+    with closing(sqlite3.connect(":memory:")) as database:
+        for name, text in migrations:
+            try:
+                database.executescript(text)
+            except sqlite3.Error as error:
+                return [f"{name}: does not run after those before it: {error}"]
+    return []
 
 
 def _parse(name: str, text: str) -> None:
@@ -86,9 +103,6 @@ def _parse(name: str, text: str) -> None:
             list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
         case ".py":
             ast.parse(text, name)
-        case ".sql":
-            with sqlite3.connect(":memory:") as database:
-                database.executescript(text)
 
 
 def strict(text: str) -> str:
@@ -121,7 +135,9 @@ def unused_files(project: Project) -> Iterator[str]:
     code = project.code()
     named = set[str]().union(*(words(text) for name, text in project.files.items() if _configures(name)))
     entries = [name for name in code if _BY_TOOLS.fullmatch(_tail(name)) or {name, module(name)} & named]
-    reached, todo = set[str](), entries
+    # What package.json starts as plain JavaScript, so that an old Node can be told of.
+    entries += [one for name, text in project.files.items() if name.endswith(".mjs") for one in imports(name, text)]
+    reached, todo = set[str](), [name for name in entries if name in code]
     while todo:
         name = todo.pop()
         if name not in reached:
