@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment, FileSystemLoader
 
 from tests.profiles import Profile
 from tests.support import node
@@ -36,6 +38,20 @@ def test_most_files_carry_no_jinja(capfd: pytest.CaptureFixture[str]) -> None:
         print(f"\n{len(plain)} of {len(files)} files of the template carry no Jinja: {share:.1%}")
     assert not [name for name in files if carries_jinja(name) and not name.endswith(".jinja")], "it is not rendered"
     assert share >= AT_LEAST
+
+
+@pytest.mark.parametrize("name", ["identity-providers.json", "ways-to-a-plan.json"])
+def test_both_runtimes_test_the_same_table(name: str) -> None:
+    worker = (ROOT / "template/worker/test/support" / name).read_bytes()
+    own_name = name if name.startswith("identity") else name.replace("-", "_")
+    assert worker == (ROOT / "template/fastapi/tests/support" / own_name).read_bytes()
+
+
+def test_the_document_about_identity_providers_is_what_is_tested() -> None:
+    loader = Environment(loader=FileSystemLoader(ROOT))
+    documented = loader.get_template("template/common/identity_providers.jinja").make_module({}).IDENTITY_PROVIDERS
+    tested = ROOT / "template/worker/test/support/identity-providers.json"
+    assert json.loads(tested.read_text()) == json.loads(json.dumps(documented))
 
 
 def test_typescript_passes_its_linter_in_place(template: Path, tmp_path: Path) -> None:

@@ -162,8 +162,8 @@ def running(variant: apps.Variant, project: Path, folder: Path) -> Generator[App
 def project_of(
     template: Path, polar_with: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[apps.Variant], Path]:
-    """The project of a variant, of the usual shop; rendered and installed once."""
-    return apps.rendered_once("shop", template, polar_with, tmp_path_factory.mktemp("parity"))
+    """The project of a variant, of the usual shop; rendered and installed once, with more calls to Polar."""
+    return apps.with_more_calls(apps.rendered_once("shop", template, polar_with, tmp_path_factory.mktemp("parity")))
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,32 +82,7 @@ def black_box_project(
     template: Path, polar_with: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[apps.Variant], Path]:
     """The project of a variant, of the usual shop; rendered and installed once, with more calls to Polar."""
-    rendered = apps.rendered_once("shop", template, polar_with, tmp_path_factory.mktemp("black-box"))
-    raised: set[Path] = set()
-
-    def project(variant: apps.Variant) -> Path:
-        made = rendered(variant)
-        if made not in raised:
-            raised.add(made)
-            _raise_limit(made, variant)
-        return made
-
-    return project
-
-
-# A minute's calls to Polar of all users together: in the sandbox 30, which a test that asks faster than people has at
-# once; it would then see this limit and nothing of the route. Limits per user stay, and the generated tests try both.
-_LIMITS = {
-    "worker": ("wrangler.jsonc", r'("RATE_LIMITER_APP",[^}]*"limit": )30\b'),
-    "fastapi": ("src/app/billing/rate_limit.py", r'(POLAR_ALLOWS = [^}]*"sandbox": )100\b'),
-}
-
-
-def _raise_limit(project: Path, variant: apps.Variant) -> None:
-    name, pattern = _LIMITS[variant.runtime]
-    text, count = re.subn(pattern, r"\g<1>1000000", (project / name).read_text())
-    assert count == 1, name
-    (project / name).write_text(text)
+    return apps.with_more_calls(apps.rendered_once("shop", template, polar_with, tmp_path_factory.mktemp("black-box")))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -65,6 +66,35 @@ def rendered_once(
             made[profile.name] = render(profile, template, folder / profile.name, polar_with(catalogue))
             install(variant, made[profile.name])
         return made[profile.name]
+
+    return project
+
+
+# A minute's calls to Polar of all users together: in the sandbox 30, which a test that asks faster than people has at
+# once; it would then see this limit and nothing of the route. Limits per user stay, and the generated tests try both.
+_LIMITS = {
+    "worker": ("wrangler.jsonc", r'("RATE_LIMITER_APP",[^}]*"limit": )30\b'),
+    "fastapi": ("src/app/billing/rate_limit.py", r'(POLAR_ALLOWS = [^}]*"sandbox": )100\b'),
+}
+
+
+def _raise_limit(project: Path, variant: Variant) -> None:
+    name, pattern = _LIMITS[variant.runtime]
+    text, count = re.subn(pattern, r"\g<1>1000000", (project / name).read_text())
+    assert count == 1, name
+    (project / name).write_text(text)
+
+
+def with_more_calls(rendered: Callable[[Variant], Path]) -> Callable[[Variant], Path]:
+    """The same projects, whose users may make more calls to Polar together than its server allows."""
+    raised: set[Path] = set()
+
+    def project(variant: Variant) -> Path:
+        made = rendered(variant)
+        if made not in raised:
+            raised.add(made)
+            _raise_limit(made, variant)
+        return made
 
     return project
 

@@ -131,7 +131,8 @@ def test_the_facts_are_there_without_a_database(project: Path, settings: dict[st
 def test_a_password_in_an_address_does_not_cross_the_bridge(project: Path, settings: dict[str, str]) -> None:
     with opened(project, {**settings, "POLAR_BASE_URL": "https://user:p4ssw0rd@polar.example.com/api"}) as bridge:
         facts = bridge.call("facts")
-    assert facts["settings"]["base_url"] == "https://polar.example.com/api"
+    assert facts["settings"]["problem"] == "POLAR_BASE_URL: must be an http or https address, without /v1."
+    assert facts["settings"]["base_url"] is None
     assert "p4ssw0rd" not in json.dumps(facts)
 
 

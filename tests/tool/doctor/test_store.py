@@ -111,7 +111,7 @@ def test_what_stands_in_the_tables(patient: Patient) -> None:
     text = patient.text(code=1)
     assert "ada@example.com" not in text
     assert "- Events: 1 dead, 1 failed, 1 processed; the newest: 1970-01-01T00:00:00.000001Z" in text
-    assert "Fix: Remove the cause, then run the command `replay`." in text
+    assert "Fix: Remove the cause, then run `npm run billing -- replay`." in text
     assert "1. Now, before anything else: `events_dead`, `status_unknown`, `background_idle`." in text
 
 

@@ -30,9 +30,7 @@ def test_a_member_who_comes_while_an_event_waits_for_the_lock_is_looked_at(datab
     with ThreadPoolExecutor(1) as threads:
         with database.write() as connection:
             repository.lock_customer(connection, customer()["id"])
-            waiting = threads.submit(
-                store_and_apply, database, *event("subscription.created", subscription()), NOW, {}
-            )
+            waiting = threads.submit(store_and_apply, database, *event("subscription.created", subscription()), NOW, {})
             waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
             until = time.monotonic() + 5
             while time.monotonic() < until:
