@@ -112,7 +112,8 @@ def test_what_stands_in_the_tables(patient: Patient) -> None:
     assert "ada@example.com" not in text
     assert "- Events: 1 dead, 1 failed, 1 processed; the newest: 1970-01-01T00:00:00.000001Z" in text
     assert "Fix: Remove the cause, then run `npm run billing -- replay`." in text
-    assert "1. Now, before anything else: `events_dead`, `status_unknown`, `background_idle`." in text
+    now = "`events_dead`, `status_unknown`, `background_idle`, `owner_disputed`"
+    assert f"1. Now, before anything else: {now}." in text
 
 
 def _fill(patient: Patient) -> None:
