@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from copier_polar.cli import CALLED_AS
+from copier_polar.project import CALL
 from tests.operations.polar_operations import PolarOperations
 from tests.support import apps, deliveries, node
 from tests.support.process import free_port
@@ -62,6 +63,11 @@ class Side:
     def base(self) -> str:
         """The address of the app, while it is served."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def call(self) -> str:
+        """How commands begin in this project."""
+        return CALL[self.variant.runtime]
 
     @property
     def settings(self) -> dict[str, str]:
@@ -168,8 +174,9 @@ class Side:
             yield self.base
 
     def plain(self, text: str) -> str:
-        """A text without the addresses and folders that differ."""
-        for mine, name in ((self.base, "{app}"), (self.polar.url, "{polar}"), (str(self.folder), "{folder}")):
+        """A text without what differs: the addresses, the folders, and how a command begins."""
+        named = {"{app}": self.base, "{polar}": self.polar.url, "{folder}": str(self.folder), "{billing}": self.call}
+        for name, mine in named.items():
             text = text.replace(mine, name)
         return text
 
@@ -177,11 +184,11 @@ class Side:
         """The tool of this repository with a command, and its environment, as the project's launcher has them."""
         tool = [sys.executable, "-m", "copier_polar", "--project", str(self.project)]
         if self.variant.runtime == "fastapi":
-            database = {"DATABASE_URL": f"sqlite:///{self.database}", CALLED_AS: "uv run billing"}
+            database = {"DATABASE_URL": f"sqlite:///{self.database}", CALLED_AS: self.call}
             return [*tool, *command], {**apps.python_environment(), **database}
         target = ["--persist-to", str(self.folder / "store")] if stored else []
         end = command.index("--") if "--" in command else len(command)
-        return [*tool, *command[:end], *target, *command[end:]], node.environment(**{CALLED_AS: "npm run billing --"})
+        return [*tool, *command[:end], *target, *command[end:]], node.environment(**{CALLED_AS: self.call})
 
 
 @dataclass
