@@ -20,7 +20,7 @@ from copier_polar.facts import Benefit, Catalogue, Price, Product
 from copier_polar.instants import to_iso, to_micros
 from copier_polar.mcp.cleaned import Json, from_outside
 from copier_polar.mcp.rules import FILES, rule_of
-from copier_polar.project import open_bridge, open_project
+from copier_polar.project import CALL, open_bridge, open_project
 from copier_polar.simulation.scenarios import read_scenarios, roles_in, why_not
 from copier_polar.user import is_user_id
 
@@ -80,7 +80,7 @@ def _event(row: Json) -> Json:
 def setup() -> Json:
     """Return the report of the doctor."""
     with open_project(any_state=True) as opened, Examination(opened) as x:
-        report = make_report(products_found(x), status_of(x), examine(x))
+        report = make_report(products_found(x), status_of(x), examine(x), CALL[x.opened.project.runtime])
     products = [_renamed(product, "name") for product in report["products"]]
     return {**report, "products": products, "issues": _marked(report["issues"])}
 
@@ -88,7 +88,7 @@ def setup() -> Json:
 def webhook() -> Json:
     """Return what the doctor finds of the endpoint at Polar, its deliveries and the address that it calls."""
     with open_project(any_state=True) as opened, Examination(opened) as x:
-        report = make_report([], {}, examine(x, OF_THE_ENDPOINT))
+        report = make_report([], {}, examine(x, OF_THE_ENDPOINT), CALL[x.opened.project.runtime])
     return {**{name: report[name] for name in ("skipped", "passed")}, "issues": _marked(report["issues"])}
 
 

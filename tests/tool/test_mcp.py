@@ -252,7 +252,7 @@ def test_the_catalogue_is_compared_with_polar(agent: Agent, polar: PolarOperatio
     (found,) = answer["differences"]
     assert (found["kind"], found["product"], found["matters"]) == ("renamed", "pro_monthly", False)
     assert found["merchant_text"]["before"] == "Pro Monthly"
-    assert "copier update" in answer["command"]
+    assert "billing -- update" in answer["command"]
     assert "Ignore" not in unmarked(answer)
 
 
