@@ -8,14 +8,12 @@ Your own tables: add their metadata below. The first migration of your own begin
 import os
 
 from alembic import context
+from dotenv import load_dotenv
 from sqlalchemy import Connection
 
 from app.billing.dialect import lock
 from app.billing.tables import metadata as billing_metadata
-from app.cli import load_environment
 from app.database import Database
-from app.settings import Settings
-from app.values import trimmed
 
 target_metadata = [billing_metadata]
 
@@ -38,9 +36,8 @@ given = context.config.attributes.get("connection")
 if given is not None:
     migrate(given)
 else:
-    load_environment()
-    default = str(Settings.model_fields["database_url"].default)
-    database = Database.from_url(trimmed(os.environ.get("DATABASE_URL", "")) or default)
+    load_dotenv()
+    database = Database.from_url(os.environ.get("DATABASE_URL") or context.config.get_main_option("sqlalchemy.url", ""))
     with database.write() as opened:
         migrate(opened)
     database.close()
