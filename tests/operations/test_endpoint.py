@@ -54,7 +54,7 @@ def test_the_secret_goes_into_the_file_beside_older_ones_and_is_seen_by_nobody(
 ) -> None:
     lines = [
         "# mine",
-        'AUTH_ISSUER="a b"',
+        'MINE="a b"',
         "POLAR_WEBHOOK_SECRET=whsec_one_1234567890_abcdefghij,whsec_two_1234567890_abcdefghij",
         "X='#'",
     ]
