@@ -11,6 +11,7 @@ import pytest
 from copier_polar.simulation.lifecycle import Event, Lifecycle
 from copier_polar.simulation.scenarios import begin, read_scenarios, roles_in, single_events, why_not
 from tests.catalogues import CATALOGUES, organization
+from tests.support.api_version import API_VERSION
 from tests.tool.fake_bridge import EVENTS
 from tests.tool.simulated import catalogue, facts
 
@@ -22,7 +23,7 @@ OBJECTS = {
 
 def life(**names: Any) -> Lifecycle:
     numbers = itertools.count(1)
-    return Lifecycle(OBJECTS, {"user": "user_1", **names}, "2026-10", NOW, lambda: f"id-{next(numbers)}")
+    return Lifecycle(OBJECTS, {"user": "user_1", **names}, API_VERSION, NOW, lambda: f"id-{next(numbers)}")
 
 
 def told(living: Lifecycle, *line: Any) -> list[Event]:
@@ -36,7 +37,7 @@ def test_an_object_is_made_once_and_told_of_as_it_stands() -> None:
     assert made.body == {
         "type": "thing.created",
         "timestamp": "2026-11-24T11:00:00.123456Z",
-        "api_version": "2026-10",
+        "api_version": API_VERSION,
         "data": {
             "id": "id-1",
             "made": "2026-11-24T11:00:00.123456Z",
