@@ -388,6 +388,9 @@ def _forget_faults(polar: PolarRuntime) -> None:
     polar.next_answers.clear()
 
 
+ACTIONS = ("change", "cancel", "uncancel", "resume", "revoke")
+
+
 def changes() -> Iterator[Step]:
     story = Story("u-change", 3)
     held = story.buyer.subscription(MONTHLY)
@@ -450,17 +453,53 @@ def changes() -> Iterator[Step]:
         def fails(polar: PolarRuntime, answer: Answer = answer) -> None:
             polar.next_answers[:] = [answer]
 
-        for action in ("change", "cancel", "uncancel"):
-            yield change(f"{action}, Polar answers: {name}", status, action, expected={"error": code}, prepare=fails)
-    for action in ("change", "cancel", "uncancel"):
+        # A user of their own for each: the number of changes per minute is limited.
+        other = Story(f"u-change {name}", 3)
+        having = other.buyer.subscription(MONTHLY)
+        yield from other.tell("bought", "subscription.created", having).steps
+        for action in ACTIONS:
+            body = {"subscription": having["id"], **({"product": "pro_yearly"} if action == "change" else {})}
+            told = {"user": other.user, "body": body, "expected": {"error": code}, "prepare": fails}
+            yield change(f"{action}, Polar answers: {name}", status, action, **told)
+    for action in ACTIONS:
         yield change(f"{action} by nobody", 401, action, user=None, expected={"error": "unauthorized"})
         large = {"error": "body_too_large"}
         yield change(f"{action} with a large body", 413, action, body=b" " * 20_000, expected=large)
-    yield change("uncancel of another user", 404, "uncancel", user="u-new", expected=missing)
-    yield change("uncancel with a product", 400, "uncancel", body={**own, "product": "free"}, expected=invalid)
-    over = {**held, "status": "canceled", "ended_at": story.buyer.at(2)}
+    for action in ("uncancel", "resume", "revoke"):
+        yield change(f"{action} of another user", 404, action, user="u-others", expected=missing)
+        yield change(f"{action} with a product", 400, action, body={**own, "product": "free"}, expected=invalid)
+    yield from _resumed_and_revoked()
+    limited = {"error": "rate_limited"}
+    for action in ACTIONS:
+        yield change(f"{action} too often", 429, action, user="u-hasty", expected=limited, times=11)
+    done = Story("u-over", 3)
+    over = {**done.buyer.subscription(MONTHLY), "status": "canceled", "ended_at": done.buyer.at(2)}
     yield replace(deliver("change: over", event("subscription.revoked", NOW, over)), prepare=_forget_faults)
-    yield change("of one that is over", 404, "cancel", expected=missing)
+    yield change(
+        "of one that is over", 404, "cancel", user=done.user, body={"subscription": over["id"]}, expected=missing
+    )
+
+
+def _resumed_and_revoked() -> Iterator[Step]:
+    """One that is paused goes on, then ends at once."""
+    story = Story("u-resume", 3)
+    held = {**story.buyer.subscription(MONTHLY), "status": "paused"}
+    yield from story.tell("paused", "subscription.paused", held).then("paused").steps
+    own = {"subscription": held["id"]}
+
+    def known(polar: PolarRuntime) -> None:
+        polar.next_answers.clear()
+        polar.subscriptions[held["id"]] = dict(held)
+
+    def stored(name: str, reason: str) -> Step:
+        return get(name, "/billing/account", story.user, expected={"access.reason": reason})
+
+    going_on, ended = {"id": held["id"], "status": "active"}, {"id": held["id"], "status": "canceled"}
+    resume, revoke = "/billing/subscription/resume", "/billing/subscription/revoke"
+    yield post("change: resume", resume, story.user, own, 200, expected=going_on, prepare=known)
+    yield stored("change: resumed", "active")
+    yield post("change: revoke", revoke, story.user, own, 200, expected=ended)
+    yield stored("change: revoked", "canceled")
 
 
 def portals() -> Iterator[Step]:

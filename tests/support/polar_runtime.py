@@ -321,6 +321,11 @@ class PolarRuntime(LoopbackServer):
             if subscription["status"] not in _LIVE:
                 return ALREADY_CANCELED
             subscription.update(cancel_at_period_end=False, canceled_at=None, ends_at=None)
+        elif body.get("resume") is True:
+            subscription.update(status="active", paused_at=None)
+        elif body.get("revoke") is True:
+            ended = instant(self.now())
+            subscription.update(status="canceled", canceled_at=ended, ends_at=ended, ended_at=ended)
         subscription["modified_at"] = instant(self.now())
         return Answer(200, subscription)
 

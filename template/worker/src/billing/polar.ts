@@ -214,7 +214,8 @@ export function asPolarApiError(error: unknown): PolarApiError {
     return new PolarApiError(error.statusCode, typeof name === "string" ? name : "", detail);
   }
   if (error instanceof PolarServerError) return new PolarApiError(500, "ServerError");
-  // A time-out, a broken connection, or a body that is not JSON.
+  if (error instanceof SyntaxError) return new PolarApiError(200, "unreadable"); // a body that is not JSON
+  // A time-out, or a broken connection.
   return new PolarApiError(0, error instanceof Error ? error.name : "Unknown");
 }
 
