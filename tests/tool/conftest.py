@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from copier_polar import cli, project
+from copier_polar import cli, console, project
 from tests.catalogues import CATALOGUES
 from tests.operations.polar_operations import PolarOperations
 from tests.support.render import TOKEN
@@ -95,3 +95,9 @@ def polar(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> Generator[PolarOperati
         tool.bridge.facts["settings"]["base_url"] = server.url
         monkeypatch.setenv("POLAR_ACCESS_TOKEN", TOKEN)
         yield server
+
+
+@pytest.fixture(autouse=True)
+def every_press_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests press Ctrl-C faster than people: here no signal is taken for an echo of the one before."""
+    monkeypatch.setattr(console, "SAME_PRESS_SECONDS", 0.0)
