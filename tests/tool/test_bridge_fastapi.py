@@ -164,8 +164,11 @@ def order(customer: str, product: str | None) -> dict[str, Any]:
 def test_a_password_in_an_address_does_not_cross_the_bridge(site: Site) -> None:
     with site.start(POLAR_BASE_URL="https://user:p4ssw0rd@polar.example.com/api") as bridge:
         facts = bridge.call("facts")
-    assert facts["settings"]["base_url"] == "https://polar.example.com/api"
+    assert facts["settings"]["problem"].startswith("POLAR_BASE_URL: must be ")
+    assert facts["settings"]["base_url"] is None
     assert "p4ssw0rd" not in json.dumps(facts)
+    with site.start(POLAR_BASE_URL="https://polar.example.com/api/") as bridge:
+        assert bridge.call("facts")["settings"]["base_url"] == "https://polar.example.com/api"
     with site.start(POLAR_BASE_URL=None) as bridge:
         assert bridge.call("facts")["settings"]["base_url"] is None
 
@@ -209,8 +212,12 @@ def test_without_a_store_the_facts_and_one_line(site: Site, tmp_path: Path) -> N
 
 def test_no_part_of_a_password_is_shown(site: Site) -> None:
     kind = site.environment["DATABASE_URL"].partition(":")[0]
-    with site.start(DATABASE_URL=f"{kind}://u:a@b@host/x?password=hidden&a=1") as bridge:
+    with site.start(DATABASE_URL=f"{kind}://u:a%40b@host/x?password=hidden&a=1") as bridge:
         assert bridge.call("facts")["target"] == f"{kind}://u:***@host/x?a=1"
+    with site.start(DATABASE_URL=f"{kind}://u:hid@den@host/x") as bridge:
+        facts = bridge.call("facts")
+    assert facts["settings"]["problem"].startswith("DATABASE_URL: ")
+    assert (facts["target"], "den" in json.dumps(facts["settings"])) == ("", False)
 
 
 def test_what_the_project_prints_is_no_answer(site: Site, capfd: pytest.CaptureFixture[str]) -> None:

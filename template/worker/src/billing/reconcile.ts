@@ -93,10 +93,14 @@ export async function reconcileCustomer(
   const before = await storedRows(db, customerId);
   const fetched = await fetchAll(polar, customerId);
   if (fetched === null) return forget(db, customerId, now, reactions);
+  const writes = fetched.map((list, index) => differences(db, list, before[index] ?? [], now, reactions));
   const known = fetched.flatMap(({ snapshots }) => snapshots.flatMap((snapshot) => identify(db, snapshot)));
+  const [own = [], ...others] = writes;
+  // The customer's own row before what only names it, and both before what reacts to purchases.
+  const customer = await writeAll(db, own, customerId, now, reactions);
   await runAll(db, known);
-  const writes = fetched.flatMap((list, index) => differences(db, list, before[index] ?? [], now, reactions));
-  const { created, updated } = await writeAll(db, writes, customerId, now, reactions);
+  const purchases = await writeAll(db, others.flat(), customerId, now, reactions);
+  const [created, updated] = [customer.created + purchases.created, customer.updated + purchases.updated];
   await runAll(db, forgetIfDeleted(db, customerId));
   await conclude(db, customerId, now, reactions);
   return { customerId, gone: false, created, updated };

@@ -16,7 +16,6 @@ if STREAMS is not None:  # kept for the tool: what any other code prints goes to
 import asyncio
 import inspect
 import json
-import re
 from contextlib import suppress
 from dataclasses import asdict, replace
 from decimal import Decimal
@@ -56,8 +55,6 @@ class Bridge:
 
     def facts(self) -> Json:
         """Say what the project is, whatever state its settings and its database are in."""
-        described = settings.describe()
-        described["settings"]["base_url"] = re.sub("//[^/]*@", "//", described["settings"]["base_url"] or "") or None
         return {
             "runtime": "fastapi",
             "database": dialect.DIALECT.name.removesuffix("ql"),
@@ -71,7 +68,7 @@ class Bridge:
                 name: {"columns": table.columns.keys(), "indexes": [index.columns.keys() for index in table.indexes]}
                 for name, table in tables.metadata.tables.items()
             },
-            **described,
+            **settings.describe(),
         }
 
     def migrations(self) -> Json:
