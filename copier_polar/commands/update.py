@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,9 +126,9 @@ def _is_this_tool(found: Target) -> bool:
 def _work(options: UpdateOptions, folder: Path, place: str) -> None:
     """Update, and keep the tool of the new version."""
     local.cwd.chdir(folder)  # where a relative path of the template begins
-    _read_place(place)
     try:
-        generation.run(options, ".")
+        with _read_from(place):
+            generation.run(options, ".")
     except KeyboardInterrupt:
         note("Stopped. `git status` shows what was changed until then; `git reset --hard` takes changes back.")
         raise typer.Exit(INTERRUPTED) from None
@@ -141,7 +142,8 @@ def _work(options: UpdateOptions, folder: Path, place: str) -> None:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _read_place(place: str) -> None:
+@contextmanager
+def _read_from(place: str) -> Generator[None]:
     """Let Copier read another place than the answers file has: it takes no changes that are not committed."""
     read = _subproject.load_answersfile_data
 
@@ -149,4 +151,8 @@ def _read_place(place: str) -> None:
         return {**read(*arguments, **named), "_src_path": place}
 
     _subproject.load_answersfile_data = replaced
-    local.env[PLACE] = place
+    try:
+        with local.env(**{PLACE: place}):
+            yield
+    finally:
+        _subproject.load_answersfile_data = read

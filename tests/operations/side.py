@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from copier_polar.cli import CALLED_AS
+from copier_polar.console import SAME_PRESS_SECONDS
 from copier_polar.project import CALL
 from tests.operations.polar_operations import PolarOperations
 from tests.support import apps, deliveries, node
@@ -151,7 +152,7 @@ class Side:
                 assert ready.wait(TIMEOUT), f"{command} did not come that far"
                 for _ in range(presses):
                     os.killpg(process.pid, signal.SIGINT)
-                    time.sleep(0.2)
+                    time.sleep(2 * SAME_PRESS_SECONDS)
                 out, err = process.communicate(timeout=TIMEOUT)
             finally:
                 process.kill()

@@ -110,7 +110,7 @@ def _routes(side: Side, client: httpx.Client) -> set[str]:
         "/billing/portal": {},
         "/billing/subscription/change": {"subscription": "marker", "product": "pro_yearly"},
         "/billing/subscription/cancel": {"subscription": "marker"},
-        "/billing/subscription/uncancel": {"subscription": "marker"},
+        **{f"/billing/subscription/{way}": {"subscription": "marker"} for way in ("uncancel", "resume", "revoke")},
     }
     gets = ("/healthz", "/billing/plans", "/billing/access", "/billing/account", "/billing/checkout/{checkout_id}")
     side.polar.add_customer(USER, EMAIL, name=NAME, id=Customer(USER, dt.datetime.now(dt.UTC)).id)

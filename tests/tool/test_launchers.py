@@ -29,7 +29,8 @@ from tests.tool.test_terminal import STOPPING
 FILES = {
     "worker": ("scripts/billing.mjs", "scripts/node-version.mjs"),
     "fastapi": tuple(
-        f"src/app/{name}.py" for name in ("__init__", "values", *(f"billing/{n}" for n in ("__init__", "cli", "launch")))
+        f"src/app/{name}.py"
+        for name in ("__init__", "values", *(f"billing/{n}" for n in ("__init__", "cli", "launch")))
     ),
 }
 COMMANDS = {

@@ -13,7 +13,7 @@ from tests.support.render import render
 # adds, in the same change; nothing else does. What is over a limit is looked at for what it says twice. The promises
 # over time and in production (0.3.0) added 3,200 and 3,700 lines to the 9,000 and 12,500 that the projects had before.
 WORKER_LINES = 12_200
-FASTAPI_LINES = 16_200
+FASTAPI_LINES = 16_500
 ANSWERS = ".copier-answers.yml"
 
 

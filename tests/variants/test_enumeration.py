@@ -198,7 +198,7 @@ PLANTED = {
     "syntax of Jinja": ("src/app.ts", "// {% if auth_is_jwt %}\n", "src/app.ts: has"),
     "broken JSON": ("biome.json", '{"files": ]\n', "biome.json: does not parse"),
     "broken YAML": (".github/workflows/ci.yml", "on: [push\n", "ci.yml: does not parse"),
-    "broken SQL": ("migrations/0002_x.sql", "CREATE TABEL x;\n", "0002_x.sql: does not parse"),
+    "broken SQL": ("migrations/0002_x.sql", "CREATE TABEL x;\n", "0002_x.sql: does not run after those before it"),
     "an empty line at the end": ("src/index.ts", "\n\n", "does not end in one newline"),
     "a name of other answers": ("scripts/more.ts", "process.env.AUTH_JWT_SECRET;\n", "AUTH_JWT_SECRET: of other"),
     "a name that nothing reads": (".dev.vars.example", "UNREAD_NAME=1\n", "UNREAD_NAME: offered, and read by no"),

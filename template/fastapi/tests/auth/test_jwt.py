@@ -20,6 +20,7 @@ from jwt.utils import base64url_encode
 from app.auth.jwt import JwtAuth
 from app.auth.keys import REFETCH_SECONDS, RETRY_SECONDS
 from app.auth.user import User
+from app.billing.dialect import DIALECT
 from app.billing.errors import BillingError
 from app.settings import Settings
 
@@ -36,7 +37,7 @@ def settings(**more: str) -> Settings:
         "polar_server": "demo",
         "app_url": "https://app.example.com",
     }
-    return Settings.model_validate({**base, "database_url": "sqlite://", **more})
+    return Settings.model_validate({**base, "database_url": f"{DIALECT.name}:///billing", **more})
 
 
 def request(authorization: str | None) -> Request:

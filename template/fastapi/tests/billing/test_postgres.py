@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from app import database as database_module
 from app.billing import repository
 from app.billing.inbox import store_and_apply
+from app.billing.reactions import Handlers
 from app.billing.retention import clean_up
 from app.billing.time import to_iso
 from app.database import Database
@@ -118,7 +119,7 @@ def test_a_silent_database_is_given_up_and_used_again(
     proxy = SilentProxy(database_url)
     through = Database.from_url(proxy.url.render_as_string(hide_password=False))
     webhook_id, body = event("customer.created", customer())
-    ask = partial(store_and_apply, through, webhook_id, body, NOW, {})
+    ask = partial(store_and_apply, through, webhook_id, body, NOW, Handlers())
     assert ask() == "processed"
     proxy.silent.set()
     began = time.monotonic()

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -23,7 +23,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 10
 
 
 @contextmanager
-def every_place_taken(shop: Shop) -> Iterator[None]:
+def every_place_taken(shop: Shop) -> Generator[None]:
     """Have so many users wait for a silent Polar as may wait at once."""
     shop.polar.answer("POST", "/v1/customer-sessions/", Answer(delay=SECONDS + 1))
     users = [f"waiting_{number}" for number in range(PLACES // PLACES_PER_USER)]
@@ -78,7 +78,7 @@ def test_one_user_takes_a_few_places_only(open_shop: Callable[..., Shop]) -> Non
 
 
 @contextmanager
-def dripping(first: bytes) -> Iterator[str]:
+def dripping(first: bytes) -> Generator[str]:
     """Run a server that answers so and goes on byte by byte, for ever."""
     ended = threading.Event()
 
