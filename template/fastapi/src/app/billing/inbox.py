@@ -180,7 +180,9 @@ def _apply_again(connection: Connection, event: Event, now: int, reactions: Hand
     if event.customer_id is None:
         return apply_event(connection, event, now, reactions or {}, again=True)
     repository.lock_customer(connection, event.customer_id)
-    users = repository.users_of_customer(connection, event.customer_id)
+    # Those whom it names too: the customer may be unknown until it is applied.
+    named = {event.row.get("app_user_id"), *(who.external_id for who in (event.customer, event.member) if who)}
+    users = repository.users_of_customer(connection, event.customer_id) | {user for user in named if user}
     waiting = repository.users_to_check(connection, users, now)
     outcome = apply_event(connection, event, now, reactions or {}, again=True)
     if reactions is None:
