@@ -16,11 +16,11 @@ NAME = f"{history.newest()}.post1"
 NEW_TABLE = "billing_rehearsals"
 RENAMED = {
     "worker": ("src/billing/rate-limit.ts", "src/billing/limits.ts"),
-    "fastapi": ("src/app/billing/client_ip.py", "src/app/billing/addresses.py"),
+    "fastapi": ("src/app/billing/disagreement.py", "src/app/billing/differences.py"),
 }
 _IMPORTED = {  # where, and as what before and after
     "worker": ("src/app.ts.jinja", "./billing/rate-limit", "./billing/limits"),
-    "fastapi": ("src/app/billing/context.py", "app.billing.client_ip", "app.billing.addresses"),
+    "fastapi": ("src/app/billing/background.py", "app.billing.disagreement", "app.billing.differences"),
 }
 _MIGRATION = '''"""Rehearse."""
 

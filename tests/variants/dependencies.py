@@ -22,7 +22,7 @@ _CODE = (".ts", ".py", ".json", ".jsonc", ".toml")
 _ALWAYS = re.compile(r"(?:pyproject\.toml|alembic\.ini|package\.json|wrangler\.jsonc)|(?:.*/)?migrations/.*")
 _STARTS = re.compile(r"vitest\.config\.ts|tests/(?:.*/)?(?:conftest|__init__)\.py")
 # Whoever lists folders reads anything, but for who looks for the answers file.
-_WHOLE = re.compile(r'(?<!tmp_path\.)(?:\br?glob\((?!"\.copier-answers)|\biterdir\(|\breaddir)')
+_WHOLE = re.compile(r'(?<!tmp_path\.)(?:\br?glob\((?!f?"\.copier-answers)|\biterdir\(|\breaddir)')
 # What a project was made of: where it is other, so are the files that were rendered from it.
 _ANSWERS = ".copier-answers.yml"
 _LITERAL = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|\b\d[\d_.]*\b|(?<=[A-Z])=.*$|https?://\S+')

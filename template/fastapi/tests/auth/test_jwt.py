@@ -37,7 +37,7 @@ def settings(**more: str) -> Settings:
         "polar_server": "demo",
         "app_url": "https://app.example.com",
     }
-    return Settings.model_validate({**base, "database_url": f"{DIALECT.name}:///billing", **more})
+    return Settings.model_validate({**base, "database_url": f"{DIALECT.name}://", **more})
 
 
 def request(authorization: str | None) -> Request:

@@ -19,6 +19,7 @@ from app.auth.user import User
 from app.billing import tables
 from app.billing.catalog_types import Benefit, Catalog, Organization, Price, Product
 from app.billing.context import Billing
+from app.billing.dialect import DIALECT
 from app.billing.errors import BillingError
 from app.billing.polar import PolarApi
 from app.database import Database
@@ -216,7 +217,7 @@ def base() -> dict[str, str]:
     """Return an environment that is fit to start."""
     signing = {"AUTH_JWT_SECRET": "0123456789abcdefghijklmnopqrstuvwxyz"}
     known = {name.upper() for name in Settings.model_fields}
-    extra = {"DATABASE_URL": "sqlite://", **signing}
+    extra = {"DATABASE_URL": f"{DIALECT.name}://", **signing}
     return ENVIRONMENT | {name: value for name, value in extra.items() if name in known}
 
 
