@@ -457,19 +457,13 @@ def _counted(table: Table) -> AnySelect:
 def _is_owners() -> ColumnElement[bool]:
     """Say that a grant is the customer's own: of no member, or of the member that is the customer."""
     linked_late = and_(members.c.role == "owner", members.c.external_id.is_(None))
-    owner = exists().where(
-        members.c.id == benefit_grants.c.member_id,
-        members.c.deleted_us.is_(None),
-        or_(members.c.external_id == _USER, linked_late),
-    )
+    owner = and_(members.c.deleted_us.is_(None), or_(members.c.external_id == _USER, linked_late))
     return or_(benefit_grants.c.member_id.is_(None), owner)
 
 
 def _is_of_owner() -> ColumnElement[bool]:
     """Say that a grant is of no member, or of the one that owns the customer, whoever's customer that is."""
-    owner = exists().where(
-        members.c.id == benefit_grants.c.member_id, members.c.role == "owner", members.c.deleted_us.is_(None)
-    )
+    owner = and_(members.c.role == "owner", members.c.deleted_us.is_(None))
     return or_(benefit_grants.c.member_id.is_(None), owner)
 
 
@@ -549,7 +543,9 @@ _GRANT: dict[str, ColumnElement[Any]] = (
 _BLOCK: dict[str, ColumnElement[Any]] = {"kind": literal("block", Text), "id": blocked_users.c.user_id}
 
 _GRANTS = benefit_grants.outerjoin(subscriptions, subscriptions.c.id == benefit_grants.c.subscription_id)
-_GRANTS_AND_ORDERS = _GRANTS.outerjoin(orders, orders.c.id == benefit_grants.c.order_id)
+# A join for the member, no EXISTS: beside an OR, Postgres may read the whole table of members for it.
+_IS_HOLDER = members.c.id == benefit_grants.c.member_id
+_GRANTS_AND_ORDERS = _GRANTS.outerjoin(orders, orders.c.id == benefit_grants.c.order_id).outerjoin(members, _IS_HOLDER)
 _BUYER = func.coalesce(subscriptions.c.app_user_id, orders.c.app_user_id, _USER)
 _MEMBER_GRANTS = (
     members.join(benefit_grants, benefit_grants.c.member_id == members.c.id)
@@ -575,7 +571,7 @@ def _purchases() -> AnySelect:
     of_order = orders.join(benefit_grants, _is_grant_of(orders, "order_id"))
     of_order = of_order.outerjoin(subscriptions, subscriptions.c.id == benefit_grants.c.subscription_id)
     for table, bought in ((subscriptions, of_subscription), (orders, of_order)):
-        source = bought.outerjoin(customers, customers.c.id == table.c.customer_id)
+        source = bought.outerjoin(customers, customers.c.id == table.c.customer_id).outerjoin(members, _IS_HOLDER)
         parts.append(_part(source, _GRANT).where(_is_elsewhere(table), _is_of_owner()))
     parts.append(_part(_MEMBER_GRANTS, _GRANT).where(_is_members()))
     return select(union_all(*parts).subquery())
