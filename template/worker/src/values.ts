@@ -19,7 +19,7 @@ const PRINTABLE = /^[!-~]+$/;
 /** Syntax of other tools: a shell, a template or a secret store should have put the value in its place. */
 const REFERENCE = new RegExp(
   [
-    String.raw`\$\{|\$\(|\{\{|^\$\w+$|^%\w+%$|^<[^@]*>$|^[\[{(].*[\]})]$|^ENC\[|^@Microsoft\.KeyVault|^arn:aws`,
+    String.raw`\$\{|\$\(|\{\{|^\$\w+$|^%\w+%$|^<.*>$|^[\[{(].*[\]})]$|^ENC\[|^@Microsoft\.KeyVault|^arn:aws`,
     String.raw`^projects/[^/]+/secrets/|^!(Ref|Sub|GetAtt)\b|^(secretref|vault):`,
     String.raw`^(op|vault|secret|secrets|sops|ssm|doppler|infisical|bws|file|env|ref\+\w+)://`,
   ].join("|"),

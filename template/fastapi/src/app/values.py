@@ -14,7 +14,7 @@ QUOTES = "\"'`"
 PRINTABLE = re.compile("[!-~]+")
 # Syntax of other tools: a shell, a template or a secret store should have put the value in its place.
 REFERENCE = re.compile(
-    r"\$\{|\$\(|\{\{|^\$\w+$|^%\w+%$|^<[^@]*>$|^[\[{(].*[\]})]$|^ENC\[|^@Microsoft\.KeyVault|^arn:aws|^projects/[^/]+/secrets/"
+    r"\$\{|\$\(|\{\{|^\$\w+$|^%\w+%$|^<.*>$|^[\[{(].*[\]})]$|^ENC\[|^@Microsoft\.KeyVault|^arn:aws|^projects/[^/]+/secrets/"
     r"|^!(Ref|Sub|GetAtt)\b|^(secretref|vault):"
     r"|^(op|vault|secret|secrets|sops|ssm|doppler|infisical|bws|file|env|ref\+\w+)://",
     re.ASCII,
