@@ -480,8 +480,7 @@ describe("the background run", () => {
   });
 
   /** What is told of the user's access: nothing where the project's own products give none. */
-  const granted = async () =>
-    (await accessOf(env.DB, "user_100", NOW)).access ? ["access_granted:user_100:1"] : [];
+  const granted = async () => ((await accessOf(env.DB, "user_100", NOW)).access ? ["access_granted:user_100:1"] : []);
 
   test("tells what it found at Polar, once per transition, and nothing when a late event tells it too", async () => {
     const { reactions, told } = listeners();
