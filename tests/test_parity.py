@@ -76,7 +76,8 @@ class App:
                 break
         if step.method == "OPTIONS" and "origin" in headers:
             return Outcome(0, {}, {"granted": _granted(answer, headers)}, [])
-        calls = [_told(call, self) for call in self.polar.calls[before:] if not _is_background(call)]
+        asked = [call for call in self.polar.calls[before:] if not (_is_background(call) or _is_unpolled(call, step))]
+        calls = [_told(call, self) for call in asked]
         chosen = {name: answer.headers[name] for name in (*HEADERS, *CORS_HEADERS) if name in answer.headers}
         chosen["content-type"] = answer.headers.get("content-type", "").partition(";")[0]
         return Outcome(answer.status_code, chosen, self._read(answer), calls)
@@ -114,6 +115,13 @@ def _url(base: str, path: str) -> httpx.URL:
 def _is_background(call: Call) -> bool:
     """Whether a call is of a reconciliation, which each runtime runs at a time of its own."""
     return call.method == "GET" and (call.path.endswith("/state") or "customer_id" in call.query)
+
+
+def _is_unpolled(call: Call, step: Step) -> bool:
+    """Whether the background asks about a checkout that nobody polls, also at a time of its own."""
+    path, _, checkout = call.path.rpartition("/")
+    is_routes = checkout in step.path or step.path.startswith("/billing/checkout?") or step.path == "/billing/checkout"
+    return call.method == "GET" and path == "/v1/checkouts" and not is_routes
 
 
 def _no_reconciliation(call: Call) -> Answer | None:
