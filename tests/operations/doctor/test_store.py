@@ -92,4 +92,4 @@ def test_what_stands_in_the_tables(patient: Patient) -> None:
     assert "ada@example.com" not in text
     assert "Fix: Remove the cause, then run `{billing} replay`." in text
     assert "1. Now, before anything else: `status_unknown`" not in text
-    assert "1. Now, before anything else: `events_dead`, `status_unknown`, `background_idle`." in text
+    assert "1. Now, before anything else: `events_dead`, `status_unknown`, `background_idle`, `owner_disputed`." in text
