@@ -146,7 +146,7 @@ def products_problem(answer: Any, snapshot: dict[str, Any]) -> str:
         return (
             f"{', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} not in the catalogue of "
             f"{snapshot['server']}, which has: {_some([key for key in known if not unsellable(known[key])])}. "
-            "Create what is missing at Polar under the same name, or choose anew: --data 'products=[key, key]'."
+            "Create what is missing at Polar under the same name, or choose again: --data 'products=[key, key]'."
         )
     if refused := [f"{key} ({reason})" for key in answer if (reason := unsellable(known[key]))]:
         return f"{', '.join(refused)} cannot be sold."

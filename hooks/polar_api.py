@@ -62,7 +62,7 @@ def ask_polar(server: str, token: str, api_version: str, quiet: bool = False) ->
         )
     if not _TOKEN.fullmatch(token):
         raise UserMessageError(
-            "POLAR_ACCESS_TOKEN has spaces or characters that no token of Polar's has: copy it anew."
+            "POLAR_ACCESS_TOKEN has spaces or characters that no token of Polar's has: copy it again."
         )
     key = (_CACHE_FORMAT, server, base_url, api_version, hashlib.sha256(token.encode()).hexdigest())
     cache = _cache()

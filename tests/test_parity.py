@@ -44,13 +44,15 @@ TIMEOUT = 30
 
 @dataclass
 class Outcome:
-    """What one app did with a step: its answer, what it asked of Polar meanwhile, and what it logged."""
+    """What one app did with a step: its answer, what it asked of Polar meanwhile, and what it logged of a webhook."""
 
     status: int
     headers: dict[str, str]
     body: Any
     polar: list[dict[str, Any]]
     logged: list[dict[str, Any]] = field(default_factory=list)
+    # What its log got meanwhile: not compared, only shown beside a difference.
+    log: str = ""
 
 
 @dataclass
@@ -67,6 +69,7 @@ class App:
         if step.prepare:
             step.prepare(self.polar)
         before = len(self.polar.calls)
+        logged = self.log.stat().st_size
         for _ in range(step.times):
             try:
                 answer = self._send(step, headers)
@@ -80,7 +83,12 @@ class App:
         calls = [_told(call, self) for call in asked]
         chosen = {name: answer.headers[name] for name in (*HEADERS, *CORS_HEADERS) if name in answer.headers}
         chosen["content-type"] = answer.headers.get("content-type", "").partition(";")[0]
-        return Outcome(answer.status_code, chosen, self._read(answer), calls)
+        return Outcome(answer.status_code, chosen, self._read(answer), calls, log=self._log_since(logged))
+
+    def _log_since(self, size: int) -> str:
+        with self.log.open(errors="replace") as file:
+            file.seek(size)
+            return file.read(2000)
 
     def logs(self) -> dict[str, list[dict[str, Any]]]:
         """The lines about webhooks in its log, by the id of the delivery."""
@@ -226,6 +234,8 @@ def test_all_answer_alike_and_rightly(
     problems = [problem for name, outcome in told.items() for problem in _wrong(name, outcome, step)]
     for name, outcome in told.items():
         problems += _different(told[WORKER], outcome, name)
+    if problems:
+        problems += [f"{name} logged meanwhile: {outcome.log}" for name, outcome in told.items()]
     assert not problems, f"{step.method} {step.path}\n" + "\n".join(problems)
 
 
@@ -290,4 +300,4 @@ def _comparable(outcome: Outcome) -> dict[str, Any]:
     body = outcome.body
     if isinstance(body, dict) and body.get("error") == "invalid_body":
         body = {**body, "message": bool(body.get("message"))}
-    return {**vars(outcome), "body": body}
+    return {**vars(outcome), "body": body, "log": ""}

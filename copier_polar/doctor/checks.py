@@ -32,9 +32,7 @@ class ScopeProbe:
 # In a fix `{billing}` stands for how commands begin in the project.
 REFRESH = "`{billing} update --defaults --data refresh_catalog=true`"
 CHECKS: dict[str, Check] = {
-    "settings_unfit": Check(
-        "P1", "The settings are not fit to start", "Correct the variable; the README lists them all."
-    ),
+    "settings_unfit": Check("P1", "Invalid settings", "Correct the variable; the README lists them all."),
     "demo_ids": Check(
         "P1",
         "Demo ids are still in use",
@@ -43,7 +41,7 @@ CHECKS: dict[str, Check] = {
     "server_mismatch": Check(
         "P1",
         "The catalogue is of another server",
-        "Set POLAR_SERVER to the server of the catalogue, or read the catalogue anew from the other.",
+        "Set POLAR_SERVER to the server of the catalogue, or read the catalogue again from the other.",
     ),
     "token_kind": Check(
         "P2",
@@ -67,7 +65,7 @@ CHECKS: dict[str, Check] = {
         "P1", "Polar cannot call the app's address", "Set APP_URL to the public https:// origin of the app."
     ),
     "store_unreachable": Check(
-        "P1", "The database does not answer", "Look at the database and at what the app is told about it."
+        "P1", "The database does not answer", "Check that the database runs, and the settings of the app that name it."
     ),
     "migrations_missing": Check("P1", "Migrations are missing", "Run `{billing} migrate`, before the app starts."),
     "schema_drift": Check(
@@ -143,7 +141,7 @@ CHECKS: dict[str, Check] = {
     "organization_other": Check(
         "P1",
         "The token is of another organization",
-        "Use a token of the catalogue's organization, or read the catalogue anew with this one.",
+        "Use a token of the catalogue's organization, or read the catalogue again with this one.",
     ),
     "product_missing": Check(
         "P1",
@@ -246,7 +244,7 @@ CHECKS: dict[str, Check] = {
     "products_unknown": Check(
         "P2",
         "Customers hold products that the code does not know",
-        "Read the catalogue anew if they are yours to sell; they give no access.",
+        "Read the catalogue again if you sell them; they give no access.",
     ),
     "projection_drift": Check("P2", "Customers are not as Polar has them", "Run `{billing} reconcile`."),
 }

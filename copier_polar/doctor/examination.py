@@ -79,9 +79,9 @@ class Examination:
         return f"{self.settings.app_url}/webhooks/polar"
 
     def require_fit(self) -> None:
-        """Say that nothing can be asked of a project whose settings are not fit."""
+        """Skip what asks the project: its settings are invalid."""
         if self.problem:
-            raise Skipped("The settings are not fit.")
+            raise Skipped("Invalid settings.")
 
     def store(self) -> Bridge:
         """Return the bridge to a database that can be read, with all tables."""

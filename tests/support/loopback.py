@@ -8,6 +8,12 @@ from types import TracebackType
 from typing import Self
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Connections that wait to be taken. With Python's 5, one more than that is tried again after a second or three.
+    request_queue_size = 128
+
+
 class LoopbackServer:
     """Serves while its `with` block runs; a subclass says with which handler."""
 
@@ -16,8 +22,7 @@ class LoopbackServer:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self.handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self

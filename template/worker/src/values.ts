@@ -1,6 +1,6 @@
 /** What a value of the environment may look like, whoever put it there. The other runtime has the same rules. */
 
-/** The environment is not fit to run; the message names variables, never their values. */
+/** Invalid environment variables; the message names variables, never their values. */
 export class SettingsError extends Error {
   constructor(message: string) {
     super(message);

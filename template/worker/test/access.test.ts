@@ -130,7 +130,7 @@ describe("benefits", () => {
     async () => expect((await access("alice")).benefits).toHaveLength(1),
   );
 
-  test("a grant whose member is unknown is nobody's", async () => {
+  test("a grant with an unknown member gives access to no user", async () => {
     await apply(granted(polar.uuid(999)));
     expect((await access("alice")).benefits).toEqual([]);
   });

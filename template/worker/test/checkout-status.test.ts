@@ -205,7 +205,7 @@ describe("a checkout that nobody polls", () => {
     expect(asked()).toBe(2);
   });
 
-  it("stands in nobody's way when Polar does not know it", async () => {
+  it("does not stop the others when Polar does not know it", async () => {
     vi.spyOn(console, "error").mockReturnValue();
     const other = ID.replace("0", "1");
     await env.DB.prepare("INSERT INTO billing_checkouts (id, user_id, status, created_us) VALUES (?, 'bob', 'open', ?)")

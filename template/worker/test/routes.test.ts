@@ -78,7 +78,7 @@ describe("access and account", () => {
     expect(json).not.toHaveProperty("upgrade_url");
   });
 
-  it("answers for a user of whom nothing is known, and never asks Polar", async () => {
+  it("answers for an unknown user without asking Polar", async () => {
     const polar = new PolarStandIn().install();
     const access = await call("GET", "/billing/access", { user: "new" });
     expect(access.json).toMatchObject({ access: false, until: null, products: [], benefits: [] });

@@ -47,7 +47,7 @@ it("asks nobody while the products are demo products", async () => {
   expect(polar.sent).toEqual([]);
 });
 
-it("fails a run whose settings are not fit, so that it shows", async () => {
+it("fails a run with invalid settings, so that it is noticed", async () => {
   vi.spyOn(console, "error").mockReturnValue();
   await expect(run({ ...deployed("sandbox"), APP_URL: "" } as unknown as Env)).rejects.toThrow("APP_URL");
 });

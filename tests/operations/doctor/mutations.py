@@ -91,10 +91,11 @@ ANY_SIGNATURE = Mutation(
 )  # fmt: skip
 TOKENS_BELIEVED = Mutation(
     "tokens are read and not verified",
-    (Edit("src/auth/jwt.ts", "import { decodeJwt, createRemoteJWKSet", "import { createRemoteJWKSet"),
-     Edit("src/auth/jwt.ts", "  try {\n    if (token.includes('.')) return userFromClaims(decodeJwt(token));\n"
-          "    const { payload }", "  try {\n    const { payload }")),
-    (Edit("src/app/auth/jwt.py", 'options={"verify_signature": False, "require"', 'options={"require"'),),
+    (Edit("src/auth/jwt.ts", "import { compactVerify, decodeJwt, ", "import { compactVerify, "),
+     Edit("src/auth/jwt.ts", "claims = token.includes('.') ? decodeJwt(token) : await open(token);",
+          "claims = await open(token);")),
+    (Edit("src/app/auth/jwt.py", 'self._jws.decode(token, self._secret or "", options={"verify_signature": False})',
+          'self._jws.decode(token, self._secret or "", algorithms=["HS256"])'),),
     {"sign_in_forged": ("GET /billing/access",) * 2},
 )  # fmt: skip
 OPEN_BILLING_ROUTE = Mutation(

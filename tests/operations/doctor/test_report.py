@@ -31,7 +31,7 @@ def test_a_healthy_project_is_told_so_and_nothing_was_changed(patient: Patient) 
 def test_settings_that_are_invalid_are_named_and_the_rest_is_skipped(patient: Patient) -> None:
     report = patient.examined(code=1, APP_URL="nonsense")
     assert report.found == {"settings_unfit": [("APP_URL", "must be an origin such as https://app.example.com.")]}
-    assert report.skipped["webhook_unsigned"] == "The settings are not fit."
+    assert report.skipped["webhook_unsigned"] == "Invalid settings."
     assert "event_unhandled" in report.json["passed"]
 
 

@@ -24,7 +24,7 @@ def test_settings_that_are_unfit_are_named_and_the_rest_is_skipped(patient: Pati
             ("POLAR_SERVER", "must be: known."),
         ]
     }
-    assert report.skipped["webhook_unsigned"] == "The settings are not fit."
+    assert report.skipped["webhook_unsigned"] == "Invalid settings."
     for check in ("event_unhandled", "access_table", "demo_ids", "api_version_ending"):
         assert check in report.json["passed"]
     assert (report.json["status"]["settings"], report.json["status"]["tables"]) == (None, None)

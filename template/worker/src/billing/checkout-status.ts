@@ -67,8 +67,8 @@ export async function checkoutStatus(
 }
 
 /**
- * Asks Polar about own checkouts that nobody polls, a few times each: their events may be lost, and a buyer whom no
- * customer is known of is found by nothing else. Returns how many were asked about.
+ * Asks Polar about own checkouts that nobody polls, a few times each: their events may be lost, and nothing else finds
+ * a buyer whose customer is unknown here. Returns how many were asked about.
  */
 export async function askOpenCheckouts(
   db: D1Database,

@@ -54,7 +54,7 @@ export async function settleConcerned(
   }
 }
 
-/** Looks at these users anew and keeps what is found. */
+/** Compares the access of these users and keeps the result. */
 async function settle(
   db: D1Database,
   users: readonly AccessRow[],

@@ -62,7 +62,7 @@ export class PolarApiError extends Error {
     return this.detail.some((problem) => isObject(problem) && locationOf(problem).includes(member));
   }
 
-  /** Whether the request did not fit Polar's schema, as opposed to what Polar has (`PolarRequestValidationError`). */
+  /** Whether Polar rejected the request's form (`RequestValidationError`), not its content (`PolarRequestValidationError`). */
   isMalformed(): boolean {
     return this.error === "RequestValidationError";
   }

@@ -9,7 +9,7 @@ export async function newStore(): Promise<void> {
   await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
 }
 
-/** Keep the tables, without rows: many times faster than to make them anew. */
+/** Empties the tables: many times faster than creating them again. */
 export async function emptyStore(): Promise<void> {
   const { results } = await env.DB.prepare(
     `SELECT name FROM sqlite_schema

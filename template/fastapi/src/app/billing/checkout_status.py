@@ -72,8 +72,8 @@ def checkout_state(billing: Billing, user: User, checkout_id: str, now: int, *, 
 def ask_open_checkouts(db: Database, polar: CheckoutReader, now: int, limit: int) -> int:
     """Ask Polar about own checkouts that nobody polls, a few times each; return how many were asked about.
 
-    Their events may be lost, and a buyer of whom no customer is known is found by nothing else. What is due and fails
-    because of Polar is due again at once.
+    Their events may be lost, and nothing else finds a buyer whose customer is unknown here. If Polar fails, what was
+    due stays due.
     """
     with db.read() as connection:
         due = records.checkouts_to_ask(connection, now, limit)
