@@ -46,15 +46,12 @@ function migrate(persistence: string[]): void {
   if (status !== 0) fail(`The local database could not be migrated.\n${stdout}${stderr}`);
 }
 
-/** Runs until it is told to stop. wrangler reads secrets from its environment, all else comes as variables. */
+/** Runs until it is told to stop. wrangler reads declared secrets from its environment, all else comes as variables. */
 function serve(port: string, persistence: string[], settings: Record<string, string>): void {
   const variables = Object.entries(settings).filter(([name]) => !SECRETS.includes(name));
   const worker = startWrangler(
-    [
-      ...["dev", "--ip", "127.0.0.1", "--port", port, "--env-file", devNull],
-      ...persistence,
-      ...variables.flatMap(([name, value]) => ["--var", `${name}:${value}`]),
-    ],
+    ["dev", "--ip", "127.0.0.1", "--port", port, "--env-file", devNull, ...persistence],
+    variables.flatMap(([name, value]) => ["--var", `${name}:${value}`]),
     { ...process.env, POLAR_ACCESS_TOKEN: "", ...settings },
   );
   const cron = setInterval(() => runScheduled(port), MINUTE);

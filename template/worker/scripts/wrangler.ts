@@ -6,6 +6,7 @@ import { stripVTControlCharacters } from "node:util";
 import { PROJECT } from "./environment.ts";
 
 const WRANGLER = join(dirname(createRequire(import.meta.url).resolve("wrangler/package.json")), "bin", "wrangler.js");
+const ADD_ARGUMENTS = new URL("arguments.mjs", import.meta.url).href;
 
 /** Applies the migrations that are missing, to its end; `target` says to which database. */
 export function applyMigrations(target: string[]): SpawnSyncReturns<string> {
@@ -19,7 +20,11 @@ export function complaint({ stdout, stderr }: SpawnSyncReturns<string>): string 
   return /\[ERROR\]\s*(.*)/.exec(text)?.[1] ?? text.trim();
 }
 
-/** Starts a command of wrangler on our own terminal. */
-export function startWrangler(args: string[], env: NodeJS.ProcessEnv): ChildProcess {
-  return spawn(process.execPath, [WRANGLER, ...args], { cwd: PROJECT, stdio: "inherit", env });
+/** Starts a command of wrangler on our own terminal. No list of processes shows the `hidden` arguments. */
+export function startWrangler(args: string[], hidden: string[], env: NodeJS.ProcessEnv): ChildProcess {
+  return spawn(process.execPath, ["--import", ADD_ARGUMENTS, WRANGLER, ...args], {
+    cwd: PROJECT,
+    stdio: "inherit",
+    env: { ...env, WRANGLER_ARGUMENTS: JSON.stringify(hidden) },
+  });
 }

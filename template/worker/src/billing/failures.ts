@@ -6,6 +6,9 @@ import { errorName, logError } from "./log";
 import { PolarApiError } from "./polar";
 import { Unreadable } from "./read";
 
+/** It makes `.dev.vars` and the tables, and passes on what wrangler alone would not read. */
+const START = "Start the Worker with npm run dev, not with wrangler dev.";
+
 export interface Failure {
   readonly code: ErrorCode;
   readonly details: ErrorDetails;
@@ -20,7 +23,7 @@ export function failure(error: unknown): Failure {
     return { code: "polar_error", details: {} };
   }
   if (error instanceof SettingsError) {
-    logError("settings_error", { message: error.message });
+    logError("settings_error", { message: error.message, in_development: START });
     return { code: "unavailable", details: {} };
   }
   const text = errorName(error);
