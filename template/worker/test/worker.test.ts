@@ -47,6 +47,14 @@ it("asks nobody while the products are demo products", async () => {
   expect(polar.sent).toEqual([]);
 });
 
+it("answers 503 with invalid settings, and logs which and how to start it in development", async () => {
+  const logged = vi.spyOn(console, "error").mockReturnValue();
+  const environment = { ...deployed("sandbox"), APP_URL: "" } as unknown as Env;
+  const response = await worker.fetch(new Request(`${APP_URL}/billing/access`), environment, createExecutionContext());
+  expect(response.status).toBe(503);
+  expect(String(logged.mock.calls[0])).toMatch(/"settings_error".*APP_URL.*npm run dev/);
+});
+
 it("fails a run with invalid settings, so that it is noticed", async () => {
   vi.spyOn(console, "error").mockReturnValue();
   await expect(run({ ...deployed("sandbox"), APP_URL: "" } as unknown as Env)).rejects.toThrow("APP_URL");
