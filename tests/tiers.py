@@ -25,6 +25,9 @@ ONLY_FULL = (
     "tests/conformance/test_load.py",
     # An update of every profile from every release: the plain run updates from the oldest and the newest of some.
     "tests/updates/test_releases.py",
+    # A catalogue of words that nobody has heard of: the plain run renders it.
+    "tests/variants/test_unknown_words.py::test_all_have_fitting_types",
+    "tests/variants/test_unknown_words.py::test_their_own_tests_pass_with_all_at_once",
     # Each test file in a process of its own, as its user runs it: the same tests run in shared processes.
     "tests/variants/test_variants.py::test_a_worker_passes_its_tests_as_its_user_runs_them",
     "tests/variants/test_variants.py::test_a_fastapi_app_passes_its_tests_as_its_user_runs_them",

@@ -1,8 +1,5 @@
 /** Shapes of the catalogue: products, prices and benefits as Polar's API names them, in camelCase. */
 
-/** Units of a billing or trial period (Polar: `recurring_interval`, `trial_interval`). */
-export type Interval = "day" | "week" | "month" | "year";
-
 /** One price of a product, in one currency. Amounts are minor units; `unitAmount` is a decimal string of minor units. */
 export interface Price {
   readonly id: string;
@@ -25,9 +22,11 @@ export interface Product {
   readonly description: string | null;
   readonly archived: boolean;
   readonly recurring: boolean;
-  readonly interval: Interval | null;
+  /** Unit of the billing period, verbatim (Polar's `recurring_interval`): `day`, `week`, `month`, `year`, … */
+  readonly interval: string | null;
   readonly intervalCount: number | null;
-  readonly trialInterval: Interval | null;
+  /** Unit of the trial period, verbatim (Polar's `trial_interval`). */
+  readonly trialInterval: string | null;
   readonly trialIntervalCount: number | null;
   /** Holding it gives access to the premium routes. */
   readonly premium: boolean;
