@@ -68,6 +68,11 @@ def is_free(product: dict[str, Any]) -> bool:
     return bool(prices) and all(price["type"] == "fixed" and price["amount"] == 0 for price in prices)
 
 
+def is_private(product: dict[str, Any]) -> bool:
+    """Whether its merchant sells it by link only (Polar: `visibility`)."""
+    return product.get("private") is True
+
+
 def _money(price: dict[str, Any]) -> str:
     """A price for people; Polar counts in the smallest unit of a currency."""
     currency, amount = price["currency"], price["amount"]
@@ -86,7 +91,8 @@ def _label(product: dict[str, Any]) -> str:
     every = f"every {count} {product['interval']}s" if count > 1 else f"per {product['interval']}"
     terms = every if product["interval"] else ("recurring" if product["recurring"] else "once")
     price = _money(product["prices"][0]) if product["prices"] and not unsellable(product) else ""
-    details = ", ".join(filter(None, [price, terms, "no longer sold" if product["archived"] else ""]))
+    marks = ["no longer sold" if product["archived"] else "", "private: sold by link" if is_private(product) else ""]
+    details = ", ".join(filter(None, [price, terms, *marks]))
     return f"{product['name']} [{product['key']}]: {details}"
 
 
@@ -119,10 +125,10 @@ def premium_choices(snapshot: dict[str, Any], keys: list[str]) -> list[list[Any]
 
 
 def default_products(snapshot: dict[str, Any], recorded: Any) -> list[str]:
-    """What was chosen before, as far as it is there; at first everything that can be sold."""
+    """What was chosen before, as far as it is there; at first everything that can be sold to all."""
     sellable = [product for product in snapshot["products"] if not unsellable(product)]
     kept = [product["key"] for product in sellable if isinstance(recorded, list) and product["key"] in recorded]
-    return kept or [product["key"] for product in sellable if not product["archived"]]
+    return kept or [product["key"] for product in sellable if not product["archived"] and not is_private(product)]
 
 
 def premium_default(snapshot: dict[str, Any], keys: list[str], recorded: Any = None, before: Any = ()) -> list[str]:
@@ -161,6 +167,17 @@ def premium_problem(answer: Any, snapshot: dict[str, Any], keys: list[str], give
     if unknown := [key for key in answer if key not in known]:
         return f"{', '.join(unknown)}: choose from the products: {_some(keys)}: --data 'premium_products=[key, key]'."
     return ""
+
+
+def sells_private(snapshot: dict[str, Any], keys: list[str]) -> bool:
+    """Whether one of the chosen products is private."""
+    return any(map(is_private, _chosen(snapshot, keys)))
+
+
+def private_default(snapshot: dict[str, Any], keys: list[str], recorded: Any) -> str:
+    """Private products are hidden, unless the project of before has one: it sells it."""
+    before = [key for key in keys if isinstance(recorded, list) and key in recorded]
+    return "sell" if sells_private(snapshot, before) else "hide"
 
 
 def sells_default(snapshot: dict[str, Any], keys: list[str], recorded: Any = ()) -> list[str]:
@@ -248,10 +265,17 @@ def warn_of_token_argument(conf: Mapping[str, Any]) -> None:
 # --- what templates read ------------------------------------------------------------------------------------------
 
 
-def billing_facts(snapshot: dict[str, Any], keys: list[str], premium: list[str]) -> dict[str, Any]:
-    """The chosen part of the snapshot: what `billing` is in every template."""
+def billing_facts(
+    snapshot: dict[str, Any], keys: list[str], premium: list[str], private: str = "sell"
+) -> dict[str, Any]:
+    """The chosen part of the snapshot: what `billing` is in every template. What is hidden is not for sale."""
     products = [
-        {**product, "premium": product["key"] in premium, "free": is_free(product)}
+        {
+            **product,
+            "premium": product["key"] in premium,
+            "free": is_free(product),
+            "hidden": private == "hide" and is_private(product),
+        }
         for product in _chosen(snapshot, keys)
     ]
     wanted = {key for product in products for key in product["benefits"]}
@@ -283,6 +307,7 @@ class Answers(Extension):
             "default_products": self.default_products,
             "default_premium": self.default_premium,
             "default_sells": self.default_sells,
+            "default_private": self.default_private,
             "grace_choices": self.grace_choices,
             "answers_that_changed": self.answers_that_changed,
             **{
@@ -293,6 +318,7 @@ class Answers(Extension):
                     premium_choices,
                     premium_problem,
                     sells_problem,
+                    sells_private,
                     name_problem,
                     path_problem,
                     choice_problem,
@@ -322,6 +348,10 @@ class Answers(Extension):
     def default_sells(self, snapshot: dict[str, Any], keys: list[str], conf: Mapping[str, Any]) -> list[str]:
         """`sells_default`, with the recorded answer."""
         return sells_default(snapshot, keys, self._recorded(conf).get("sells"))
+
+    def default_private(self, snapshot: dict[str, Any], keys: list[str], conf: Mapping[str, Any]) -> str:
+        """`private_default`, with the recorded answer."""
+        return private_default(snapshot, keys, self._recorded(conf).get("products"))
 
     def grace_choices(self, snapshot: dict[str, Any], conf: Mapping[str, Any]) -> list[int]:
         """`grace_choices`, with the recorded answer; within an update Copier hands that on beside the snapshot."""

@@ -111,6 +111,8 @@ def _product(raw: dict[str, Any], currency: str) -> dict[str, Any]:
         "name": clean(raw.get("name"), one_line=True) or "Product",
         "description": clean(raw.get("description")) or None,
         "archived": False,
+        # Only where it is: other recorded catalogues stay as they are.
+        **({"private": True} if raw.get("visibility") == "private" else {}),
         "recurring": interval is not None or raw.get("is_recurring") is True,
         "interval": interval,
         "interval_count": (_whole(raw.get("recurring_interval_count")) or 1) if interval else None,

@@ -13,6 +13,7 @@ import yaml
 from copier.errors import UserMessageError
 from pytest_copie.plugin import Copie
 
+from hooks.answers import product_choices
 from tests.catalogues import custom, fixed, metered, organization, product, seats
 from tests.conftest import FACTS
 from tests.polar_server import PolarServer
@@ -29,6 +30,7 @@ QUESTIONS = [
     "polar_access_token",
     "polar_catalog",
     "products",
+    "private_products",
     "premium_products",
     "sells",
     "auth",
@@ -91,7 +93,7 @@ def test_defaults_need_no_account(small_template: Path, copie: Copie) -> None:
 def test_only_answers_are_recorded(small_template: Path, tmp_path: Path, polar: PolarServer) -> None:
     generate(small_template, tmp_path / "app", polar)
     recorded = {name for name in answers(tmp_path / "app") if not name.startswith("_")}
-    assert recorded == set(QUESTIONS) - {"refresh_catalog", "polar_access_token"}
+    assert recorded == set(QUESTIONS) - {"refresh_catalog", "polar_access_token", "private_products"}
     assert not any(TOKEN in file.read_text() for file in (tmp_path / "app").iterdir())
 
 
@@ -206,6 +208,45 @@ def test_free_products_are_not_premium_by_default(small_template: Path, tmp_path
     assert keys(facts, premium=False) == keys(facts, free=True) == ["free"]
     facts = generate(small_template, tmp_path / "all", polar, premium_products=["free", "lifetime"])
     assert keys(facts, premium=True) == ["free", "lifetime"]
+
+
+def with_private() -> list[dict[str, Any]]:
+    return [
+        product("Free", fixed(0), interval="month"),
+        product("Secret", fixed(900), interval="month", visibility="private"),
+    ]
+
+
+def test_a_private_product_is_offered_with_the_reason_and_not_chosen(small_template: Path, tmp_path: Path) -> None:
+    with PolarServer(with_private()) as server:
+        facts = generate(small_template, tmp_path / "app", server)
+    assert keys(facts) == ["free"]
+    assert "private_products" not in answers(tmp_path / "app")
+    shown = {value: label for label, value in product_choices(answers(tmp_path / "app")["polar_catalog"])}
+    assert shown["secret"] == "Secret [secret]: 9.00 USD, per month, private: sold by link"
+    assert "private" not in shown["free"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "hidden"),
+    [({}, ["secret"]), ({"private_products": "hide"}, ["secret"]), ({"private_products": "sell"}, [])],
+)
+def test_a_private_product_is_sold_only_where_it_is_answered_so(
+    answer: dict[str, str], hidden: list[str], small_template: Path, tmp_path: Path
+) -> None:
+    with PolarServer(with_private()) as server:
+        facts = generate(small_template, tmp_path / "app", server, products=["free", "secret"], **answer)
+    assert keys(facts, hidden=True) == hidden
+    assert keys(facts, premium=True) == ["secret"]
+    assert answers(tmp_path / "app")["private_products"] == answer.get("private_products", "hide")
+
+
+def test_an_unknown_answer_about_private_products_is_refused(small_template: Path, tmp_path: Path) -> None:
+    with (
+        PolarServer(with_private()) as server,
+        pytest.raises(UserMessageError, match="private_products: choose one of"),
+    ):
+        generate(small_template, tmp_path / "app", server, products=["secret"], private_products="maybe")
 
 
 def test_only_what_was_chosen_is_rendered(small_template: Path, tmp_path: Path, polar: PolarServer) -> None:

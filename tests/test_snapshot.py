@@ -194,6 +194,19 @@ def test_products_that_are_chosen_anew_are_all_that_another_server_needs(
     assert [key for key, item in project.products.items() if item["premium"]] == left
 
 
+def test_a_product_that_became_private_is_sold_on(live: Project, polar: PolarServer) -> None:
+    polar.products[1]["visibility"] = "private"
+    live.refresh(polar)
+    assert live.answers["private_products"] == "sell"
+    assert not live.products["pro_monthly"]["hidden"]
+    commit(live.folder, "private")
+    live.refresh(polar, private_products="hide")
+    assert live.products["pro_monthly"]["hidden"]
+    commit(live.folder, "hidden")
+    live.update()
+    assert live.answers["private_products"] == "hide"
+
+
 def test_a_premium_product_that_is_no_longer_chosen_leaves_the_others_as_they_were(project: Project) -> None:
     project.create(products=["free", "pro_monthly", "lifetime"], premium_products=["free", "pro_monthly"])
     project.update(products=["free", "lifetime"])

@@ -103,7 +103,10 @@ def _compare(code: Catalogue, product: Product, at_polar: Json) -> Iterator[Json
     name = text(at_polar, "name") or ""
     if not _same(product.name, name):
         yield _difference("renamed", product, before=product.name, after=name)
-    if product.archived == _is_for_sale(at_polar):
+    # A private product may be hidden here on purpose: the answer `private_products` says so.
+    if product.archived == _is_for_sale(at_polar) and not (
+        product.archived and at_polar.get("visibility") == "private"
+    ):
         yield _difference("restored" if product.archived else "archived", product)
     before, after = sorted(map(_price, product.prices)), sorted(_polar_prices(code, at_polar))
     if before != after:
