@@ -3,6 +3,7 @@ import { ApiError } from "./errors";
 
 const MAX_BODY_BYTES = 16 * 1024;
 const NAMED_KEYS = 5;
+const NAME_LENGTH = 40;
 
 export type Body<Key extends string> = Partial<Record<Key, unknown>>;
 
@@ -71,6 +72,6 @@ function parseObject(text: string): object {
 }
 
 function named(keys: string[]): string {
-  const shown = keys.slice(0, NAMED_KEYS).map((key) => JSON.stringify(key.slice(0, 40)));
+  const shown = keys.slice(0, NAMED_KEYS).map((key) => JSON.stringify([...key].slice(0, NAME_LENGTH).join("")));
   return shown.join(", ") + (keys.length > NAMED_KEYS ? ", …" : "");
 }

@@ -42,19 +42,20 @@ const OWN_PATH = /^\/(?![/\\])/;
 const CONTROL = /\p{Cc}/u;
 const LOCALE = /^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/;
 const MAX_LOCALE_LENGTH = 35;
+/** The largest amount that Polar takes, in minor units. */
+const MAX_AMOUNT = 99_999_999;
 
 /** Checks the body of `POST /billing/checkout`. */
 export function readChoice(body: CheckoutBody, catalog: Catalog, appUrl: string): Choice {
   const key = requiredString("product", body.product);
+  const locale = readLocale(body.locale);
+  const amount = readAmount(body.amount);
+  const successUrl = landingUrl(appUrl, body.path ?? DEFAULT_PATH);
   const product = catalog.products.find((candidate) => candidate.key === key);
   if (product === undefined) throw new ApiError("not_found", { message: "There is no such product." });
   if (!isPurchasable(product)) throw invalid("product: not for sale.");
-  return {
-    product,
-    locale: readLocale(body.locale),
-    amount: readAmount(body.amount, product),
-    successUrl: landingUrl(appUrl, body.path ?? DEFAULT_PATH),
-  };
+  if (amount !== undefined) checkAmount(product, amount);
+  return { product, locale, amount, successUrl };
 }
 
 /** Creates the checkout at Polar, for the signed-in user only. */
@@ -106,17 +107,19 @@ function readLocale(value: unknown): string | undefined {
   return value;
 }
 
-/** An amount that at least one currency of the product allows; which currency counts is decided by Polar. */
-function readAmount(value: unknown, { prices }: Product): number | undefined {
+function readAmount(value: unknown): number | undefined {
   if (isAbsent(value)) return undefined;
+  if (!Number.isSafeInteger(value)) throw invalid("amount: must be a whole number of minor units.");
+  return value as number;
+}
+
+/** Refuses an amount that no currency of the product allows; which currency counts is decided by Polar. */
+function checkAmount({ prices }: Product, amount: number): void {
   const custom = prices.filter(({ type }) => type === "custom");
   if (custom.length === 0) throw invalid("amount: only for products whose price the buyer chooses.");
-  if (!Number.isSafeInteger(value)) throw invalid("amount: must be a whole number of minor units.");
-  const amount = value as number;
   if (!custom.some((price) => allows(price, amount))) {
     throw invalid("amount: outside the limits of the product.");
   }
-  return amount;
 }
 
 function isAbsent(value: unknown): value is undefined | null {
@@ -124,7 +127,7 @@ function isAbsent(value: unknown): value is undefined | null {
 }
 
 function allows({ minimum, maximum }: Price, amount: number): boolean {
-  return amount >= (minimum ?? 0) && (maximum === null || amount <= maximum);
+  return amount >= (minimum ?? 0) && amount <= (maximum ?? MAX_AMOUNT);
 }
 
 const PAUSED =

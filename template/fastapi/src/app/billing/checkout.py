@@ -1,6 +1,7 @@
 """Checkouts: only what the user may choose comes from the client, all else is set here."""
 
 import re
+from typing import ClassVar
 from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, Field, field_validator
@@ -12,13 +13,16 @@ from app.billing.catalog_types import Catalog, Price, Product
 from app.billing.context import Billing
 from app.billing.customers import ensure_customer
 from app.billing.errors import BillingError
-from app.billing.json_body import Body
+from app.billing.json_body import KEY_RULE, Body
 from app.billing.plans import is_free_subscription, is_purchasable, is_upgradable
 from app.billing.polar import PolarApi, PolarApiError
 from app.billing.rate_limit import polar_for
 from app.billing.read import Json
 
 DEFAULT_PATH = "/billing/success"
+PATH_RULE = "must be a path of this app, such as /thanks."
+MAX_AMOUNT = 99_999_999  # the largest that Polar takes, in minor units
+MAX_SAFE_INTEGER = 2**53 - 1  # of JSON's numbers, as most clients have them
 URL_CHARACTERS = "/?=&%:@!$'()*+,;~-._[]"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -26,22 +30,34 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 class CheckoutBody(Body):
     """What the client may choose."""
 
+    rules: ClassVar = {
+        "product": KEY_RULE,
+        "locale": "must be a language tag such as en or fr-CA.",
+        "amount": "must be a whole number of minor units.",
+        "path": PATH_RULE,
+    }
     product: str = Field(min_length=1, max_length=100, description="Key of the product, from /billing/plans.")
     locale: str | None = Field(default=None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)
-    amount: int | None = Field(default=None, ge=0, le=99_999_999, description="For pay-what-you-want prices only.")
+    amount: int | None = Field(
+        default=None,
+        description="For pay-what-you-want prices only.",
+        json_schema_extra={"minimum": 0, "maximum": MAX_AMOUNT},
+    )
     path: str | None = Field(default=None, max_length=512, description="Where to land in the app after paying.")
 
     @field_validator("amount", mode="before")
     @classmethod
     def _whole(cls, value: object) -> object:
-        # JSON has one kind of number: 500, 500.0 and 5e2 are the same.
+        # JSON has one kind of number: 500, 500.0 and 5e2 are the same, and above this not every one exists.
+        if isinstance(value, int | float) and abs(value) > MAX_SAFE_INTEGER:
+            raise ValueError("not exact")
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
     @field_validator("path")
     @classmethod
     def _own_path(cls, value: str | None) -> str | None:
         if value is not None and (not re.match(r"/(?![/\\])", value) or CONTROL.search(value)):
-            raise ValueError("must be a path of this app, such as /thanks")
+            raise ValueError(PATH_RULE)
         return value
 
 
@@ -84,7 +100,7 @@ def _product_to_buy(catalog: Catalog, body: CheckoutBody) -> Product:
     if product is None:
         raise BillingError("not_found", "There is no such product.")
     if not is_purchasable(product):
-        raise BillingError("invalid_body", "product: not for sale")
+        raise BillingError("invalid_body", "product: not for sale.")
     if body.amount is not None:
         _check_amount(product, body.amount)
     return product
@@ -94,13 +110,13 @@ def _check_amount(product: Product, amount: int) -> None:
     """Refuse an amount that no currency of the product allows; which one counts is decided by Polar."""
     custom = [price for price in product.prices if price.type == "custom"]
     if not custom:
-        raise BillingError("invalid_body", "amount: only for products with a price of the buyer's choice")
+        raise BillingError("invalid_body", "amount: only for products whose price the buyer chooses.")
     if not any(_allows(price, amount) for price in custom):
-        raise BillingError("invalid_body", "amount: outside the limits of the product")
+        raise BillingError("invalid_body", "amount: outside the limits of the product.")
 
 
 def _allows(price: Price, amount: int) -> bool:
-    return (price.minimum or 0) <= amount and (price.maximum is None or amount <= price.maximum)
+    return (price.minimum or 0) <= amount <= (MAX_AMOUNT if price.maximum is None else price.maximum)
 
 
 def _create(polar: PolarApi, request: dict[str, object]) -> Json:
@@ -167,7 +183,7 @@ def landing_url(app_url: str, path: str) -> str:
     url = f"{app_url}{quote(base, safe=URL_CHARACTERS)}{query}{hash_mark}{quote(fragment, safe=URL_CHARACTERS)}"
     target, own = urlsplit(url), urlsplit(app_url)
     if (target.scheme, target.netloc) != (own.scheme, own.netloc):
-        raise BillingError("invalid_body", "path: must be a path of this app")
+        raise BillingError("invalid_body", f"path: {PATH_RULE}")
     return url
 
 

@@ -1,9 +1,10 @@
 """JSON bodies of our routes: small, strict, read after the caller is known."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,6 +13,9 @@ from app.billing.errors import BillingError
 
 MAX_BODY_BYTES = 16 * 1024
 BODY_SECONDS = 5.0
+KEY_RULE = "must be a string of 1 to 100 characters."
+NAMED_KEYS = 5
+NAME_LENGTH = 40
 TOO_MUCH = {"Retry-After": "5", "Connection": "close"}
 
 
@@ -19,6 +23,8 @@ class Body(BaseModel):
     """Base of request bodies: only the keys that are named, only of their own type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+    # What each field must be, for the message where it is not.
+    rules: ClassVar[dict[str, str]] = {}
 
 
 BodyT = TypeVar("BodyT", bound=Body)
@@ -102,7 +108,7 @@ def json_body(model: type[BodyT], *, optional: bool = False) -> Callable[[Reques
         try:
             return model.model_validate_json(raw)
         except ValidationError as error:
-            raise BillingError("invalid_body", _explain(error)) from None
+            raise BillingError("invalid_body", _explain(model, raw, error)) from None
 
     return read
 
@@ -113,10 +119,38 @@ def documented(model: type[Body], example: dict[str, object], *, optional: bool 
     return {"requestBody": {"required": not optional, "content": content}}
 
 
-def _explain(error: ValidationError) -> str:
-    problems = []
-    for problem in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in problem["loc"])
-        what = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
-        problems.append(f"{where}: {what}" if where else what)
-    return "; ".join(problems)[:1000]
+def _explain(model: type[Body], raw: bytes, error: ValidationError) -> str:
+    """Return the first thing that is wrong with a body; no value of it is repeated."""
+    try:
+        value = json.loads(raw.decode(), parse_constant=_refuse)
+    except UnicodeDecodeError:
+        return "The body is not UTF-8."
+    except (ValueError, RecursionError):
+        return "The body is not JSON."
+    problems: list[Any] = list(error.errors(include_url=False, include_input=False))
+    if problems[0]["type"] == "json_invalid":  # the validator's own parser refuses deep nesting and half characters
+        problems = _problems(model, value)
+    if not problems or not problems[0]["loc"]:
+        return "The body must be a JSON object."
+    if unknown := [str(problem["loc"][0]) for problem in problems if problem["type"] == "extra_forbidden"]:
+        return f"Unknown keys: {_named(unknown)}."
+    field = str(problems[0]["loc"][0])
+    return f"{field}: {model.rules[field]}"
+
+
+def _problems(model: type[Body], value: object) -> list[Any]:
+    """Return what is wrong with a parsed body, as the validator tells it."""
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        return list(error.errors(include_url=False, include_input=False))
+    return []
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _named(keys: list[str]) -> str:
+    shown = [json.dumps(key[:NAME_LENGTH], ensure_ascii=False) for key in keys[:NAMED_KEYS]]
+    return ", ".join(shown) + (", …" if len(keys) > NAMED_KEYS else "")
