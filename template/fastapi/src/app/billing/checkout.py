@@ -13,7 +13,7 @@ from app.billing.catalog_types import Catalog, Price, Product
 from app.billing.context import Billing
 from app.billing.customers import ensure_customer
 from app.billing.errors import BillingError
-from app.billing.json_body import KEY_RULE, Body
+from app.billing.json_body import Body
 from app.billing.plans import is_free_subscription, is_purchasable, is_upgradable
 from app.billing.polar import PolarApi, PolarApiError
 from app.billing.rate_limit import polar_for
@@ -31,7 +31,6 @@ class CheckoutBody(Body):
     """What the client may choose."""
 
     rules: ClassVar = {
-        "product": KEY_RULE,
         "locale": "must be a language tag such as en or fr-CA.",
         "amount": "must be a whole number of minor units.",
         "path": PATH_RULE,

@@ -23,7 +23,7 @@ class Body(BaseModel):
     """Base of request bodies: only the keys that are named, only of their own type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-    # What each field must be, for the message where it is not.
+    # What a field must be that is not like a key.
     rules: ClassVar[dict[str, str]] = {}
 
 
@@ -122,7 +122,7 @@ def documented(model: type[Body], example: dict[str, object], *, optional: bool 
 def _explain(model: type[Body], raw: bytes, error: ValidationError) -> str:
     """Return the first thing that is wrong with a body; no value of it is repeated."""
     try:
-        value = json.loads(raw.decode(), parse_constant=_refuse)
+        value = json.loads(raw.decode(), parse_constant=int)  # NaN is neither JSON nor an int
     except UnicodeDecodeError:
         return "The body is not UTF-8."
     except (ValueError, RecursionError):
@@ -135,7 +135,7 @@ def _explain(model: type[Body], raw: bytes, error: ValidationError) -> str:
     if unknown := [str(problem["loc"][0]) for problem in problems if problem["type"] == "extra_forbidden"]:
         return f"Unknown keys: {_named(unknown)}."
     field = str(problems[0]["loc"][0])
-    return f"{field}: {model.rules[field]}"
+    return f"{field}: {model.rules.get(field, KEY_RULE)}"
 
 
 def _problems(model: type[Body], value: object) -> list[Any]:
@@ -145,10 +145,6 @@ def _problems(model: type[Body], value: object) -> list[Any]:
     except ValidationError as error:
         return list(error.errors(include_url=False, include_input=False))
     return []
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _named(keys: list[str]) -> str:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
@@ -17,7 +17,7 @@ from app.billing.checkout import refuse_blocked
 from app.billing.choices import PRORATION
 from app.billing.context import Billing, BillingDep, CurrentUser, Now
 from app.billing.errors import BillingError
-from app.billing.json_body import KEY_RULE, Body, documented, json_body
+from app.billing.json_body import Body, documented, json_body
 from app.billing.log import log_line
 from app.billing.plans import is_free_subscription, is_purchasable
 from app.billing.polar import PolarApi, PolarApiError
@@ -34,15 +34,11 @@ from app.billing.waiting import room
 class SubscriptionBody(Body):
     """Which subscription."""
 
-    rules: ClassVar = {"subscription": KEY_RULE}
-
     subscription: str = Field(min_length=1, max_length=100, description="Id of one of the user's live subscriptions.")
 
 
 class ChangeBody(SubscriptionBody):
     """Which subscription, and what it becomes."""
-
-    rules: ClassVar = {"subscription": KEY_RULE, "product": KEY_RULE}
 
     product: str = Field(min_length=1, max_length=100, description="Key of the new product, from /billing/plans.")
 
