@@ -12,7 +12,9 @@ import hashlib
 import os
 import re
 import sys
+import threading
 import time
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -26,6 +28,9 @@ SERVERS = {"sandbox": "https://sandbox-api.polar.sh", "production": "https://api
 DASHBOARDS = {"sandbox": "https://sandbox.polar.sh", "production": "https://polar.sh"}
 _CACHE_FORMAT = 1
 _PAGE = 100
+_PAGES = 100
+_LARGEST = 32 * 1024 * 1024  # bytes of one answer, unpacked; 100 products of Polar's have some 300 KB
+_SLOWEST = 4  # one whole answer may take so many times what each part of it may
 _TRIES = 4
 _LONGEST_WAIT = 120.0  # seconds: all waiting between the tries of one request
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -97,9 +102,16 @@ class _Asking:
 
     def __init__(self, server: str, base_url: str | None, token: str, api_version: str, quiet: bool) -> None:
         # A third of a second to import: only who asks pays for it.
-        from polar.base import SyncClientBase, resolve_base_url
+        try:
+            from polar.base import SyncClientBase, resolve_base_url
+        except ImportError:
+            raise UserMessageError(
+                "Polar is asked through polar-sdk, which is not installed beside Copier: use `copier-polar new` or "
+                "`copier-polar update`, or give uvx `--with polar-sdk`."
+            ) from None
 
-        self.client = SyncClientBase(resolve_base_url(SERVERS, server, base_url), api_version, token, _seconds())
+        self.seconds = _seconds()
+        self.client = SyncClientBase(resolve_base_url(SERVERS, server, base_url), api_version, token, self.seconds)
         self.server = server
         self.api_version = api_version
         self.where = f"Polar ({server}{f' at {base_url}' if base_url else ''})"
@@ -136,6 +148,10 @@ class _Asking:
             pagination = answer.get("pagination")
             pages = pagination.get("max_page") if isinstance(pagination, dict) else None
             last = pages if isinstance(pages, int) else page + (len(items) == _PAGE)
+            if last > _PAGES:
+                raise UserMessageError(
+                    f"{self.where} has more than {_PAGES} pages of products, which are not read. {self._is_it_polar()}"
+                )
             if last > 1:
                 self._say(f"{self.where}: {len(found)} products read, page {page} of {last}")
             page += 1
@@ -168,7 +184,7 @@ class _Asking:
         for attempt in range(1, _TRIES + 1):
             wait = 0.5 * 2 ** (attempt - 1)
             try:
-                response = self.client.send_request(self.client.build_request("GET", path, query_params=query))
+                response = self._send(self.client.build_request("GET", path, query_params=query))
             except PolarNetworkError as error:
                 trouble = self._unreachable(error)
             else:
@@ -188,13 +204,42 @@ class _Asking:
             waited += wait
         raise UserMessageError(trouble)
 
+    def _send(self, request: Any) -> Any:
+        """The answer, within limits of size and time: a time-out of the client's is for each part that arrives."""
+        import httpx
+        from polar import PolarNetworkError
+
+        def send() -> httpx.Response:
+            body = bytearray()
+            try:
+                answer = self.client._client.send(request, stream=True)
+                for part in answer.iter_bytes():
+                    body += part
+                    if len(body) > _LARGEST:
+                        raise UserMessageError(
+                            f"{self.where} gives more than {_LARGEST >> 20} MB. {self._is_it_polar()}"
+                        )
+                answer.close()
+            except httpx.RequestError as error:
+                raise PolarNetworkError(str(error)) from error
+            headers = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
+            return httpx.Response(answer.status_code, headers=headers, content=bytes(body))
+
+        limit = _SLOWEST * self.seconds
+        done = _within(limit, send)
+        if not done:
+            raise UserMessageError(f"{self.where} needs more than {limit:g} s for an answer. {self._is_it_polar()}")
+        if isinstance(done[0], Exception):
+            raise done[0]
+        return done[0]
+
     def _json(self, response: Any) -> Any:
         status = response.status_code
         if 300 <= status < 400:
             raise UserMessageError(f"{self.where} redirects to another address ({status}). {self._is_it_polar()}")
         try:
             return response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             if status in (401, 403):
                 return None
             kind = "a web page" if "html" in response.headers.get("content-type", "") else "no readable JSON"
@@ -234,6 +279,22 @@ class _Asking:
     def _say(self, line: str) -> None:
         if not self.quiet:
             print(line, file=sys.stderr, flush=True)
+
+
+def _within(seconds: float, work: Callable[[], Any]) -> list[Any]:
+    """What it returns or raises; nothing after so many seconds, and then nobody waits for it any more."""
+    done: list[Any] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except Exception as error:  # raised again by whoever waits
+            done.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return done[:1]
 
 
 class PolarApi(Extension):

@@ -23,12 +23,19 @@ _SCOPES = frozenset({"products:read", "organizations:read"})
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer; a body that is not text is sent as JSON."""
+    """One HTTP answer; a body that is neither text nor bytes is sent as JSON."""
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    pause: float = 0.0  # between any two bytes of the body
+
+    def raw(self) -> bytes:
+        """The bytes of the body."""
+        if isinstance(self.body, bytes):
+            return self.body
+        return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode("utf-8", "surrogatepass")
 
 
 INVALID_TOKEN = Answer(401, {"error": "invalid_token", "error_description": "The access token provided is invalid."})
@@ -118,8 +125,7 @@ def _handler(server: PolarServer) -> type[BaseHTTPRequestHandler]:
                 self.path, self.headers.get("authorization", ""), self.headers.get("polar-version", "")
             )
             time.sleep(answer.delay)
-            text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-            raw = text.encode("utf-8", "surrogatepass")
+            raw = answer.raw()
             try:
                 self.send_response(answer.status)
                 headers = {
@@ -131,7 +137,9 @@ def _handler(server: PolarServer) -> type[BaseHTTPRequestHandler]:
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(raw)))
                 self.end_headers()
-                self.wfile.write(raw)
+                for part in (raw[n : n + 1] for n in range(len(raw))) if answer.pause else [raw]:
+                    self.wfile.write(part)
+                    time.sleep(answer.pause)
             except ConnectionError:
                 self.close_connection = True  # the client did not wait
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import os
 import subprocess
 import sys
@@ -29,6 +31,7 @@ from tests.support.process import free_port
 from tests.support.render import TOKEN, polar_at
 
 Generate = Callable[..., str]
+BOMB = gzip.compress(b" " * 64 * 1024 * 1024)
 
 
 @pytest.fixture
@@ -119,6 +122,29 @@ def test_a_server_that_takes_too_long(refused: Generate, polar: PolarServer, mon
     assert "did not answer in time" in refused(polar.url)
 
 
+def test_a_server_that_drips(refused: Generate, polar: PolarServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLAR_TIMEOUT", "0.2")
+    polar.always = lambda path: Answer(body={"items": []}, pause=0.15)
+    assert "needs more than 0.8 s for an answer" in refused(polar.url)
+
+
+def test_a_server_that_pages_for_ever(refused: Generate, polar: PolarServer) -> None:
+    pages = itertools.count(1)
+
+    def page(path: str) -> Answer:
+        number = next(pages)
+        return Answer(body={"items": [{"id": str(number)}], "pagination": {"max_page": number + 1}})
+
+    polar.always = page
+    assert "has more than 100 pages of products" in refused(polar.url)
+    assert next(pages) <= 102
+
+
+def test_polar_sdk_is_missing(refused: Generate, polar: PolarServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "polar.base", None)
+    assert refused(polar.url).endswith("or give uvx `--with polar-sdk`.")
+
+
 @pytest.mark.parametrize("seconds", ["abc", "-1", "0", "nan", "1e9"])
 def test_a_time_that_is_none(
     seconds: str, refused: Generate, polar: PolarServer, monkeypatch: pytest.MonkeyPatch
@@ -139,6 +165,10 @@ def test_a_time_that_is_none(
         (NOT_FOUND, f"does not know the address or API version {API_VERSION} any more: update the template"),
         (Answer(307, "", {"location": "https://example.com/"}), "redirects to another address (307)"),
         (Answer(422, {"error": "RequestValidationError", "detail": []}), "refuses the request (422)"),
+        (Answer(200, "[" * 100_000), "answers with no readable JSON (200)"),
+        (Answer(200, BOMB, {"content-encoding": "gzip"}), "gives more than 32 MB"),
+        (Answer(200, b"no gzip", {"content-encoding": "gzip"}), "cannot be reached (DecodingError)"),
+        (Answer(200, {"items": [{"id": "1"}], "pagination": {"max_page": 10**30}}), "has more than 100 pages"),
         (Answer(500, "oops"), "a fault of its own (500)"),
         (rate_limited(0), "too many requests"),
     ],
