@@ -144,3 +144,17 @@ def test_contributing_says_which_files_a_change_touches(change: str) -> None:
     paragraphs = (ROOT / "CONTRIBUTING.md").read_text().split("\n\n")
     (paragraph,) = [each for each in paragraphs if each.startswith(f"**{change}**")]
     assert len(named_paths(paragraph)) >= 3
+
+
+def test_every_printed_call_of_copier_trusts_the_template() -> None:
+    """Without --trust Copier refuses the template's own Jinja extensions."""
+    called = re.compile(r"copier (?:update|copy)\b[^`\n]*--[^`\n]*")
+    wrong = [
+        f"{path.relative_to(ROOT)}: {call}"
+        for folder in ("template", "copier_polar", "hooks")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+        for call in called.findall(path.read_text("utf-8", "replace"))
+        if "--trust" not in call
+    ]
+    assert not wrong, wrong
