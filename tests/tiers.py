@@ -25,6 +25,8 @@ ONLY_FULL = (
     "tests/conformance/test_load.py",
     # An update of every profile from every release: the plain run updates from the oldest and the newest of some.
     "tests/updates/test_releases.py",
+    # Waits until a lease of a minute is over.
+    "tests/conformance/test_ending.py",
     # A catalogue of words that nobody has heard of: the plain run renders it.
     "tests/variants/test_unknown_words.py::test_all_have_fitting_types",
     "tests/variants/test_unknown_words.py::test_their_own_tests_pass_with_all_at_once",

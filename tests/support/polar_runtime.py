@@ -75,6 +75,7 @@ class PolarRuntime(LoopbackServer):
         self.token = token
         self.api_version = API_VERSION  # the one that is answered
         self.now = now or (lambda: dt.datetime.now(dt.UTC))
+        self.checkout_now = self.now  # when a checkout is made
         self.customers: dict[str, Json] = {}
         self.checkouts: dict[str, Json] = {}
         self.subscriptions: dict[str, Json] = {}
@@ -278,7 +279,7 @@ class PolarRuntime(LoopbackServer):
 
     def _checkout(self, product: Json, body: Json) -> Json:
         price, external_id = product["prices"][0], body.get("external_customer_id")
-        checkout_id, stamp = self._new_id("checkout", external_id), self.now()
+        checkout_id, stamp = self._new_id("checkout", external_id), self.checkout_now()
         return {
             "id": checkout_id,
             "created_at": instant(stamp),
