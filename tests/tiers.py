@@ -17,28 +17,71 @@ from tests.support.apps import Variant
 
 # Of tests that drive running apps: where the plain run drives them. Each runtime and each kind of database once.
 PLAIN_VARIANTS = frozenset({"worker-d1", "fastapi-postgres"})
-# A whole file, or one test of it: the plain run leaves them out.
+# What the plain run leaves out: a folder, a file, a test, or one with these parameters. `BUT` is taken all the same.
 ONLY_FULL = (
-    # Breaks real apps on purpose, and starts both toolchains for each: tests/tool has every check in process.
-    "tests/operations/doctor/test_mutations.py",
-    # Counts: the plain run has smaller ones of the same kind.
+    # Both real apps, their stores and the tool's processes for each: tests/tool has every command and check in process.
+    "tests/operations/",
+    # Counts, and times over minutes: the plain run has smaller ones of the same kind.
     "tests/conformance/test_load.py",
-    # An update of every profile from every release: the plain run updates from the oldest and the newest of some.
-    "tests/updates/test_releases.py",
-    # Waits until a lease of a minute is over.
     "tests/conformance/test_ending.py",
+    "tests/conformance/test_abuse.py::test_bodies_that_are_refused_are_not_kept",
+    "tests/conformance/test_abuse.py::test_fuzzed_webhooks_are_refused_and_leave_no_trace[worker",
+    "tests/conformance/test_convergence.py::test_any_order_gives_the_same_accounts_over_http",
+    "tests/conformance/test_faults.py::test_killed_apps_end_as_undisturbed_ones[worker",
+    "tests/conformance/test_faults.py::test_reactions_of_killed_apps_run_once_each",
+    "tests/conformance/test_faults.py::test_a_reconciliation_that_cannot_read_polar_changes_nothing[worker",
+    "tests/conformance/test_scenarios.py::test_any_order_ends_as_in_order",
+    "tests/conformance/test_stand_in.py::test_the_sdk_reads_every_event",
+    # Recorded histories in each order with each signing scheme: the plain run has one of each runtime.
+    "tests/test_replay.py::test_any_order_ends_in_polars_own_state",
+    # An update of every profile from every release, to every answer: the plain run updates from the oldest and the
+    # newest, and to a few answers.
+    "tests/updates/",
+    # The checks of the checks: a fault of each kind is put into variants, and must be found.
+    "tests/variants/test_checks.py",
+    # All variants rendered: the plain run has one of each runtime.
+    "tests/variants/test_variants.py::test_all_render_and_their_files_are_in_order",
+    "tests/variants/test_enumeration.py::test_renders_as_copier_does",
     # A catalogue of words that nobody has heard of: the plain run renders it.
     "tests/variants/test_unknown_words.py::test_all_have_fitting_types",
     "tests/variants/test_unknown_words.py::test_their_own_tests_pass_with_all_at_once",
-    # Each test file in a process of its own, as its user runs it: the same tests run in shared processes.
+    # Each test file in a process of its own, as its user runs it, and on Postgres.
     "tests/variants/test_variants.py::test_a_worker_passes_its_tests_as_its_user_runs_them",
     "tests/variants/test_variants.py::test_a_fastapi_app_passes_its_tests_as_its_user_runs_them",
+    # Whole environments are made and resolved.
+    "tests/tool/test_pins.py::test_the_pins_are_what_a_resolution_gives",
+    "tests/tool/test_bridge_fastapi.py::test_a_password_in_an_address_does_not_cross_the_bridge[sqlite",
+)
+BUT = (
+    "tests/operations/doctor/test_report.py::test_a_healthy_project_is_told_so_and_nothing_was_changed",
+    "tests/operations/test_simulate.py",
+    "tests/operations/test_reconcile.py::test_what_differs_is_corrected_and_no_reaction_runs",
+    "tests/operations/test_replay.py::test_reactions_run_when_asked_for_and_only_once",
+    "tests/operations/test_endpoint.py::test_run_twice_there_is_one_endpoint_that_sends_every_event_of_the_api",
+    "tests/operations/test_users.py::test_a_customer_is_linked_for_good",
+    "tests/test_replay.py::test_any_order_ends_in_polars_own_state[worker-d1-shuffled-standard",
+    "tests/test_replay.py::test_any_order_ends_in_polars_own_state[fastapi-postgres-ordered-legacy",
+    "tests/updates/test_commands.py::test_a_workers_commands_work_at_once",
+    "tests/updates/test_commands.py::test_a_fastapi_apps_commands_work_at_once",
+    "tests/updates/test_edits.py::test_edits_survive_an_update_from_every_version[worker-0.1.0",
+    "tests/updates/test_edits.py::test_edits_survive_an_update_from_every_version[fastapi-0.2.0",
+    "tests/updates/test_edits.py::test_no_update_touches_where_users_write",
+    "tests/updates/test_fresh.py::test_an_update_from_the_oldest_version_equals_a_fresh_project[demo",
+    "tests/updates/test_fresh.py::test_an_update_from_the_oldest_version_equals_a_fresh_project[fastapi-shop",
+    "tests/updates/test_answers.py::test_a_changed_answer_gives_the_project_of_that_answer_and_back[another path",
+    "tests/updates/test_catalogue.py::test_a_chosen_product_that_was_archived_stays[shop",
+    "tests/updates/test_migrations.py::test_own_migrations_live_beside_new_ones_of_the_template[fastapi",
+    "tests/updates/test_migrations.py::test_a_released_migration_never_changes",
+    "tests/updates/test_migrations.py::test_every_released_migration_is_listed",
+    "tests/updates/test_releases.py::test_every_version_has_its_section_in_the_changelog",
+    "tests/updates/test_releases.py::test_users_hear_of_every_question_that_is_new_or_gone",
+    "tests/updates/test_releases.py::test_versions_rise_with_the_history",
 )
 
 
 def is_plain(item: pytest.Item) -> bool:
     """Whether the plain run has a test."""
-    if any(item.nodeid.partition("[")[0].startswith(each) for each in ONLY_FULL):
+    if item.nodeid.startswith(ONLY_FULL) and not item.nodeid.startswith(BUT):
         return False
     return all(variant.name in PLAIN_VARIANTS for variant in _variants_of(item))
 
