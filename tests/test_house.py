@@ -158,3 +158,15 @@ def test_every_printed_call_of_copier_trusts_the_template() -> None:
         if "--trust" not in call
     ]
     assert not wrong, wrong
+
+
+def test_generated_workflows_name_the_commit_of_every_action() -> None:
+    """A tag can be moved to other code; the version stands beside the commit for people."""
+    used = [
+        line.strip()
+        for file in (ROOT / "template").glob("*/.github/workflows/*.yml")
+        for line in file.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert len(used) >= 4
+    assert [line for line in used if not re.fullmatch(r"- uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests import tiers
 from tests.support.node import ROOT
 from tests.support.process import run
 
@@ -21,3 +22,11 @@ def test_what_is_not_begun_in_time_is_left_out_and_named(processes: int) -> None
     assert f"left out: {count} tests, not begun within --seconds" in said
     assert f"{count} of {_TESTS}" in said
     assert re.search(rf"\b{count} skipped\b", said)
+
+
+@pytest.mark.parametrize("entry", [*tiers.ONLY_FULL, *tiers.BUT])
+def test_what_the_plain_run_leaves_out_exists(entry: str) -> None:
+    name, _, test = entry.partition("::")
+    assert (ROOT / name).exists()
+    function = test.partition("[")[0]
+    assert not function or f"def {function}(" in (ROOT / name).read_text()
