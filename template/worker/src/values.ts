@@ -34,7 +34,7 @@ const ADDRESS = new RegExp(
   "i",
 );
 
-/** A variable's value, trimmed; undefined when it is missing or empty. Throws SettingsError when it is no value. */
+/** A variable's value, trimmed; undefined if missing or empty. Throws SettingsError for anything that is no value. */
 export function readValue(name: string, value: string | undefined, kind: Kind = "word"): string | undefined {
   const text = value?.replace(SURROUNDING, "");
   if (text === undefined || text === "") return undefined;

@@ -26,7 +26,7 @@ export function wrongClaim(claims: Claims, expected: Expected, now: number): str
   return wrongRecipient(claims, expected) ?? (isUserId(claims.sub) ? null : "sub");
 }
 
-/** Compares `aud`, or, in a token that has none, `azp`: whose token it is when nothing says whom it is for. */
+/** Compares `aud` with the setting. A token without `aud` is compared by `azp`, the party it was issued to. */
 function wrongRecipient(claims: Claims, { audience, parties }: Expected): string | null {
   if (audience === undefined && parties.length === 0) return null;
   if (Object.hasOwn(claims, "aud")) {

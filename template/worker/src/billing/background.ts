@@ -27,7 +27,7 @@ const CALLS_PER_CUSTOMER = 4;
 /** One call in so many is for checkouts that nobody polls. */
 const SHARE_OF_CHECKOUTS = 4;
 const PAGE_SIZE = 100;
-/** Polar is down, or the token is wrong: asking on is no use. */
+/** Polar is down, or the token is wrong: further requests would fail too. */
 const MAX_FAILURES_PER_RUN = 3;
 /** Polar is slow: the next run goes on. */
 const RECONCILE_SECONDS = 40;

@@ -186,7 +186,7 @@ function checkoutRequest(
   };
 }
 
-/** Keeps whose checkout it is. Its event may have come first, and knows the rest better. */
+/** Stores which user a checkout belongs to. Its event may have come first; then only the user is added. */
 async function remember(
   db: D1Database,
   checkout: PolarObject,

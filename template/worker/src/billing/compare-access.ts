@@ -68,7 +68,7 @@ async function settle(
       const verdict = decide(readHoldings(found[index] as D1Result), now, catalog);
       return settleOne(db, user, verdict, reactions, now);
     } catch (error) {
-      // Looked at again later, ever less often: the others do not wait for it.
+      // Compared again later, after growing pauses: the others do not wait for it.
       logError("access_not_compared", { user_id: user.user_id, error: errorName(error) });
       return [postponeCheck(db, user.user_id, now)];
     }

@@ -121,7 +121,7 @@ async function keepFailed(db: D1Database, entry: InboxEntry, error: unknown, now
   return "failed";
 }
 
-/** Without reactions access is not looked at either. */
+/** Without reactions, access is not compared either. */
 function apply(db: D1Database, { entry, projected }: ReadEvent, now: number, reactions: Reactions | null) {
   const { webhookId, version, customerId } = entry;
   const stored = storeDone(db, entry, projected === null ? "ignored" : "processed", now);

@@ -63,7 +63,7 @@ export interface Holdings {
   readonly grants: readonly HeldGrant[];
 }
 
-/** What one purchase gives by itself. */
+/** What one purchase gives, whatever else the user has. */
 export interface Standing {
   readonly source: Source;
   readonly id: string;
@@ -244,7 +244,7 @@ function isNewer(a: Standing, b: Standing): boolean {
   return a.createdUs !== b.createdUs ? a.createdUs > b.createdUs : a.id > b.id;
 }
 
-/** Why there is no access: what became of the newest premium purchase. */
+/** Why there is no access: the state of the newest premium purchase. */
 function refusal(standings: readonly Standing[], catalog: Catalog): string {
   const premium = new Set(catalog.products.filter((product) => product.premium).map(({ id }) => id));
   const [newest] = standings

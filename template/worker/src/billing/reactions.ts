@@ -13,7 +13,7 @@ export type SubscriptionReaction = SubscriptionJson & { user_id: string | null; 
 export type OrderReaction = OrderJson & { user_id: string | null; customer_id: string };
 export type AccessReaction = Decision & { user_id: string };
 
-/** What each reaction is told. */
+/** The payload of each reaction. */
 export interface ReactionPayloads {
   /** A user gained access to a premium product. */
   access_granted: AccessReaction;

@@ -78,7 +78,7 @@ const STATEMENTS_PER_BATCH = 50;
 const ROWS_PER_BATCH = 20;
 
 /**
- * Asks Polar about a customer and corrects what differs. Throws, with nothing written, when Polar's answer is no use.
+ * Asks Polar about a customer and corrects what differs. Throws and writes nothing when Polar's answer cannot be used.
  *
  * The handlers given react to what is found: to purchases that moved and to access that changed, once per transition.
  * Without handlers (null) it is silent, also later.

@@ -36,7 +36,7 @@ def wrong_claim(claims: Mapping[str, Any], expected: Expected, now: float) -> st
 
 
 def _wrong_recipient(claims: Mapping[str, Any], expected: Expected) -> str | None:
-    """Compare `aud`, or, in a token that has none, `azp`: whose token it is when nothing says whom it is for."""
+    """Compare `aud` with the setting. A token without `aud` is compared by `azp`, the party it was issued to."""
     if expected.audience is None and not expected.parties:
         return None
     if "aud" in claims:

@@ -27,7 +27,7 @@ BATCH = 100
 CALLS_PER_CUSTOMER = 4  # more with long lists
 PAGE_SIZE = 100
 CHECKOUTS_AT_ONCE = 5  # a call each
-# Polar is down, or the token is wrong: asking on is no use.
+# Polar is down, or the token is wrong: further requests would fail too.
 MAX_FAILURES_PER_RUN = 3
 RECONCILE_SECONDS = 40
 RECONCILE_EVERY = DAY

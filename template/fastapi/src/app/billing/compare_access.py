@@ -25,7 +25,7 @@ def compare_access(db: Database, now: int, limit: int, reactions: Handlers, cata
 
 
 def settle_access(connection: Connection, user_ids: Collection[str], now: int, reactions: Handlers) -> None:
-    """Compare the access of these users at once: what changed is told to the given handlers, and to nobody later."""
+    """Compare the access of these users now. The given handlers run for what changed; no later run repeats it."""
     repository.check_access_of(connection, user_ids, now)
     for user_id in sorted(user_ids):
         state = repository.access_state_of(connection, user_id)
@@ -46,7 +46,7 @@ def _compare_one(db: Database, now: int, reactions: Handlers, catalog: Catalog) 
     except Exception as error:
         if user_id is None:
             raise
-        # Looked at again later, ever less often: the others do not wait for it.
+        # Compared again later, after growing pauses: the others do not wait for it.
         log_line("access_not_compared", level=logging.ERROR, user_id=user_id, error=error_name(error))
         with db.write() as connection:
             repository.postpone_access_check(connection, user_id, now)

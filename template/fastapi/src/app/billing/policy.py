@@ -125,7 +125,7 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What one purchase gives by itself."""
+    """What one purchase gives, whatever else the user has."""
 
     source: Source
     id: str
@@ -252,7 +252,7 @@ def _best_by_product(standings: Iterable[Standing]) -> dict[str, Standing]:
 
 
 def _refusal(standings: list[Standing], catalog: Catalog) -> str:
-    """Return why there is no access: what became of the newest premium purchase."""
+    """Return why there is no access: the state of the newest premium purchase."""
     premium = {product.id for product in catalog.products if product.premium}
     newest = max((s for s in standings if s.product_id in premium), key=lambda s: (s.created_us, s.id), default=None)
     if newest is not None:

@@ -13,7 +13,7 @@ from app.billing.read import Json
 
 
 class PortalBody(Body):
-    """Nothing: whose portal it is follows from the sign-in."""
+    """An empty body: the portal is the signed-in user's."""
 
 
 class PortalOut(BaseModel):

@@ -1,7 +1,7 @@
 """Limits per user and of the whole app: all users share what Polar allows us, and one of them must not use it up.
 
 Polar allows 500 requests a minute in production, and 100 in the sandbox. Of these the background takes up to
-`reconcile_calls`, half of the rest is for what is no purchase, and the other half is left for checkouts.
+`reconcile_calls`, half of the rest is for all calls but checkouts, and the other half is for checkouts.
 """
 
 from sqlalchemy import Connection
@@ -44,7 +44,7 @@ def may_poll(connection: Connection, billing: Billing, user: User, now: int) -> 
 
 
 def has_calls_left(connection: Connection, billing: Billing, now: int) -> bool:
-    """Count a call of the whole app, in all its processes, that is no purchase."""
+    """Count a call that is not a checkout, for the whole app in all its processes."""
     return records.count_request(connection, APP_KEY, now) <= app_calls(billing.settings)
 
 

@@ -16,7 +16,7 @@ _LAST = (datetime.max - _EPOCH_UTC) // _MICROSECOND
 
 
 def to_micros(text: str) -> int | None:
-    """Read an ISO 8601 instant with its offset. None where it is no instant."""
+    """Read an ISO 8601 instant with its offset. None if the text is not one."""
     if not _INSTANT.fullmatch(text):
         return None
     try:

@@ -1,4 +1,4 @@
-/** The access that users were last known to have, and who is to be looked at again. */
+/** The last known access of users, and which users are due to be compared again. */
 import type { Row } from "../projections/projection";
 import { DAY_US, MINUTE_US } from "../time";
 
@@ -18,7 +18,7 @@ const CONCERNED = `SELECT user_id FROM (
     UNION SELECT app_user_id FROM billing_orders WHERE customer_id = ?1
   ) WHERE user_id IS NOT NULL`;
 
-/** An event about a customer or a member came: all concerned are looked at in the background. */
+/** After an event about a customer or a member: all users concerned are compared in the background. */
 export function markForCheck(db: D1Database, customerId: string, now: number): D1PreparedStatement {
   return db
     .prepare(
@@ -29,7 +29,7 @@ export function markForCheck(db: D1Database, customerId: string, now: number): D
 }
 
 /**
- * An event about a purchase or a benefit grant came: the buyer, and who shares it, are looked at in the background. The
+ * After an event about a purchase or a benefit grant: its buyer and members are compared in the background. The
  * buyer of a grant is the one of its subscription or order.
  */
 export function markOwners(db: D1Database, customerId: string, row: Row, now: number): D1PreparedStatement {
@@ -100,7 +100,7 @@ export function settleAccess(
     .bind(before.user_id, access ? 1 : 0, changed, checkUs, before.changes, before.check_us);
 }
 
-/** The access of a user could not be compared: looked at again after a pause that grows with each failure. */
+/** The access of a user could not be compared: it is due again after a pause that grows with each failure. */
 export function postponeCheck(db: D1Database, userId: string, now: number): D1PreparedStatement {
   return db
     .prepare(
