@@ -94,7 +94,7 @@ def differences_from(code: Catalogue, products: Iterable[Json]) -> Iterator[Json
         else:
             yield from _compare(code, product, at_polar)
     for product_id, at_polar in sorted(there.items()):
-        if _is_for_sale(at_polar):
+        if _is_for_sale(at_polar) and not _is_private(at_polar):  # the template chooses no private one by itself
             name, why = text(at_polar, "name"), unsellable(at_polar)
             yield _difference("unsellable" if why else "new", None, product_id, before=why or None, after=name)
 
@@ -104,9 +104,8 @@ def _compare(code: Catalogue, product: Product, at_polar: Json) -> Iterator[Json
     if not _same(product.name, name):
         yield _difference("renamed", product, before=product.name, after=name)
     # A private product may be hidden here on purpose: the answer `private_products` says so.
-    if product.archived == _is_for_sale(at_polar) and not (
-        product.archived and at_polar.get("visibility") == "private"
-    ):
+    is_hidden = product.archived and _is_private(at_polar)
+    if product.archived == _is_for_sale(at_polar) and not is_hidden:
         yield _difference("restored" if product.archived else "archived", product)
     before, after = sorted(map(_price, product.prices)), sorted(_polar_prices(code, at_polar))
     if before != after:
@@ -146,6 +145,10 @@ def _difference(
         "before": before,
         "after": after,
     }
+
+
+def _is_private(at_polar: Json) -> bool:
+    return at_polar.get("visibility") == "private"
 
 
 def _is_for_sale(at_polar: Json) -> bool:

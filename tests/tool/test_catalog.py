@@ -155,6 +155,15 @@ def test_a_product_that_is_archived_in_the_code_is_for_sale_again(tool: Tool) ->
     assert tool.run(*DIFF).out.splitlines()[0] == f"{key}: is for sale at Polar again"
 
 
+def test_a_private_product_that_is_hidden_or_not_chosen_is_no_difference(tool: Tool, polar: PolarOperations) -> None:
+    hidden = tool.bridge.facts["catalogue"]["products"][0]
+    hidden["archived"] = True
+    polar.products[hidden["id"]]["visibility"] = "private"
+    secret = product("Secret", fixed(5), visibility="private")
+    polar.products[secret["id"]] = secret
+    assert tool.run(*DIFF, "--json").json["differences"] == []
+
+
 def test_demo_products_are_a_difference_that_needs_no_polar(tool: Tool, polar: PolarOperations) -> None:
     tool.bridge.facts["settings"]["server"] = "demo"
     found = tool.run(*DIFF, "--json", code=1).json
