@@ -140,6 +140,11 @@ class TestProviderThatIsDown:
         clock[0] += FRESH_SECONDS
         assert answer_of(auth, sign()) == UNAUTHORIZED
 
+    def test_a_fetch_may_end_before_it_is_waited_for(self, auth: JwtAuth, monkeypatch: pytest.MonkeyPatch) -> None:
+        start = threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", lambda each: each.run() if each.name == "jwks" else start(each))
+        assert answer_of(auth, sign()) == User("user_1")
+
     def test_the_request_says_who_asks(self, auth: JwtAuth, provider: Provider) -> None:
         answer_of(auth, sign())
         assert provider.agent == "polar-billing/1.0"

@@ -116,12 +116,12 @@ class ProviderKeys:
         with self._lock:
             if self._is_newer(known):
                 return _or_unavailable(self._known)
-            if self._flight is None and self._clock() < self._retry_at:
+            flight = self._flight  # read once: the thread that fetches takes it away at any moment
+            if flight is None and self._clock() < self._retry_at:
                 return _or_unavailable(known)
-            if self._flight is None:
-                self._flight = threading.Event()
-                threading.Thread(target=self._fetch, args=(self._flight,), name="jwks", daemon=True).start()
-            flight = self._flight
+            if flight is None:
+                flight = self._flight = threading.Event()
+                threading.Thread(target=self._fetch, args=(flight,), name="jwks", daemon=True).start()
         if not self._seats.acquire(blocking=False):
             return _or_unavailable(known)
         try:

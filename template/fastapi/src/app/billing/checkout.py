@@ -5,6 +5,7 @@ from typing import ClassVar
 from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, Field, field_validator
+from pydantic.config import JsonDict
 
 from app.auth.user import User
 from app.billing import records
@@ -22,6 +23,7 @@ from app.billing.read import Json
 DEFAULT_PATH = "/billing/success"
 PATH_RULE = "must be a path of this app, such as /thanks."
 MAX_AMOUNT = 99_999_999  # the largest that Polar takes, in minor units
+AMOUNT: JsonDict = {"minimum": 0, "maximum": MAX_AMOUNT}
 MAX_SAFE_INTEGER = 2**53 - 1  # of JSON's numbers, as most clients have them
 URL_CHARACTERS = "/?=&%:@!$'()*+,;~-._[]"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -37,11 +39,7 @@ class CheckoutBody(Body):
     }
     product: str = Field(min_length=1, max_length=100, description="Key of the product, from /billing/plans.")
     locale: str | None = Field(default=None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)
-    amount: int | None = Field(
-        default=None,
-        description="For pay-what-you-want prices only.",
-        json_schema_extra={"minimum": 0, "maximum": MAX_AMOUNT},
-    )
+    amount: int | None = Field(default=None, description="For pay-what-you-want prices only.", json_schema_extra=AMOUNT)
     path: str | None = Field(default=None, max_length=512, description="Where to land in the app after paying.")
 
     @field_validator("amount", mode="before")

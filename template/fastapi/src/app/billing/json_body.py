@@ -14,8 +14,7 @@ from app.billing.errors import BillingError
 MAX_BODY_BYTES = 16 * 1024
 BODY_SECONDS = 5.0
 KEY_RULE = "must be a string of 1 to 100 characters."
-NAMED_KEYS = 5
-NAME_LENGTH = 40
+NAMED_KEYS, NAME_LENGTH = 5, 40
 TOO_MUCH = {"Retry-After": "5", "Connection": "close"}
 
 
