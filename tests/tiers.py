@@ -28,6 +28,7 @@ ONLY_FULL = (
     "tests/conformance/test_abuse.py::test_fuzzed_webhooks_are_refused_and_leave_no_trace[worker",
     "tests/conformance/test_convergence.py::test_any_order_gives_the_same_accounts_over_http",
     "tests/conformance/test_convergence.py::test_any_order_with_repeats_gives_the_same_rows",
+    "tests/conformance/test_convergence.py::test_the_stores_agree",
     "tests/conformance/test_faults.py::test_killed_apps_end_as_undisturbed_ones[worker",
     "tests/conformance/test_faults.py::test_reactions_of_killed_apps_run_once_each",
     "tests/conformance/test_faults.py::test_a_reconciliation_that_cannot_read_polar_changes_nothing[worker",
@@ -42,8 +43,7 @@ ONLY_FULL = (
     "tests/variants/test_checks.py",
     # All variants rendered: the plain run has one of each runtime.
     "tests/variants/test_variants.py::test_all_render_and_their_files_are_in_order",
-    "tests/variants/test_enumeration.py::test_renders_as_copier_does",
-    "tests/variants/test_enumeration.py::test_what_templates_test_is_crossed_in_full",
+    "tests/variants/test_enumeration.py",
     # A catalogue of words that nobody has heard of: the plain run renders it.
     "tests/variants/test_unknown_words.py::test_all_have_fitting_types",
     "tests/variants/test_unknown_words.py::test_their_own_tests_pass_with_all_at_once",
