@@ -15,6 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from types import ModuleType
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -226,12 +228,11 @@ class _Asking:
             return httpx.Response(answer.status_code, headers=headers, content=bytes(body))
 
         limit = _SLOWEST * self.seconds
-        done = _within(limit, send)
-        if not done:
-            raise UserMessageError(f"{self.where} needs more than {limit:g} s for an answer. {self._is_it_polar()}")
-        if isinstance(done[0], Exception):
-            raise done[0]
-        return done[0]
+        try:
+            return _within(limit, send)
+        except FutureTimeout:
+            slow = f"{self.where} needs more than {limit:g} s for an answer. {self._is_it_polar()}"
+            raise UserMessageError(slow) from None
 
     def _json(self, response: Any) -> Any:
         status = response.status_code
@@ -281,20 +282,18 @@ class _Asking:
             print(line, file=sys.stderr, flush=True)
 
 
-def _within(seconds: float, work: Callable[[], Any]) -> list[Any]:
-    """What it returns or raises; nothing after so many seconds, and then nobody waits for it any more."""
-    done: list[Any] = []
+def _within(seconds: float, work: Callable[[], Any]) -> Any:
+    """What it returns or raises; FutureTimeout after so many seconds, and then nobody waits for it any more."""
+    done: Future[Any] = Future()
 
     def run() -> None:
         try:
-            done.append(work())
+            done.set_result(work())
         except Exception as error:  # raised again by whoever waits
-            done.append(error)
+            done.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return done[:1]
+    threading.Thread(target=run, daemon=True).start()
+    return done.result(seconds)
 
 
 class PolarApi(Extension):

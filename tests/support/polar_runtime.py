@@ -366,8 +366,7 @@ def _handler(server: PolarRuntime) -> type[BaseHTTPRequestHandler]:
         def _respond(self) -> None:
             answer = server.answer(self._call())
             server.closing.wait(answer.delay)
-            text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-            raw = text.encode("utf-8", "surrogatepass")
+            raw = answer.raw()
             try:
                 self.send_response(answer.status)
                 headers = {"content-type": "application/json", "polar-version": server.api_version, **answer.headers}

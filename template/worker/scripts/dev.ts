@@ -46,7 +46,7 @@ function migrate(persistence: string[]): void {
   if (status !== 0) fail(`The local database could not be migrated.\n${stdout}${stderr}`);
 }
 
-/** Runs until it is told to stop. wrangler reads declared secrets from its environment, all else comes as variables. */
+/** Runs until it is stopped. wrangler takes declared secrets from its environment, and other settings as variables. */
 function serve(port: string, persistence: string[], settings: Record<string, string>): void {
   const variables = Object.entries(settings).filter(([name]) => !SECRETS.includes(name));
   const worker = startWrangler(

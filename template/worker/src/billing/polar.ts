@@ -62,7 +62,7 @@ export class PolarApiError extends Error {
     return this.detail.some((problem) => isObject(problem) && locationOf(problem).includes(member));
   }
 
-  /** Whether Polar rejected the request's form (`RequestValidationError`), not its content (`PolarRequestValidationError`). */
+  /** Whether the request has the wrong form for Polar, as opposed to refused content (`PolarRequestValidationError`). */
   isMalformed(): boolean {
     return this.error === "RequestValidationError";
   }
